@@ -1,0 +1,1 @@
+"""What exists: cards, taxonomy, sample schema, recipes, benchmarks, scales, identity, store, catalogue."""

@@ -1,0 +1,1 @@
+"""Measured ratios, run on request: ``python -m tests.speed.startup``."""

@@ -1,0 +1,1 @@
+"""What needs torch: the model, its training, generation and scoring."""
