@@ -1,0 +1,68 @@
+"""Options that many commands share, each defined once. Imports click and the standard library only.
+
+Parameters they pass: ``home: Path``, ``as_json: bool``, ``dry_run: bool``, ``seed: int``, ``name: str | None``,
+``yes: bool``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def home_option(function: Function) -> Function:
+    """``--home``: the data home, as ``home: Path`` (hand it to ``registry.store.Home``)."""
+    return click.option(
+        "--home",
+        type=click.Path(file_okay=False, path_type=Path),
+        envvar="CURATOR_HOME",
+        show_envvar=True,
+        default=Path("~/.vlm-curator"),
+        show_default=True,
+        metavar="FOLDER",
+        help="Data home: where everything pulled and made lies.",
+    )(function)
+
+
+def json_option(function: Function) -> Function:
+    """``--json``: print JSON on stdout instead of text, as ``as_json: bool``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def dry_run_option(function: Function) -> Function:
+    """``--dry-run``: say what would be done and what it costs, as ``dry_run: bool``; nothing is written."""
+    return click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")(function)
+
+
+def seed_option(default: int = 0) -> Callable[[Function], Function]:
+    """``--seed``: part of the identity of what is made, as ``seed: int``."""
+
+    def decorate(function: Function) -> Function:
+        return click.option(
+            "--seed",
+            type=click.IntRange(min=0),
+            default=default,
+            show_default=True,
+            help="Seed of all draws.",
+        )(function)
+
+    return decorate
+
+
+def name_option(what: str) -> Callable[[Function], Function]:
+    """``--name``: the human name of ``what`` is made, as ``name: str | None``."""
+
+    def decorate(function: Function) -> Function:
+        return click.option("--name", metavar="NAME", help=f"Name of the {what}.")(function)
+
+    return decorate
+
+
+def yes_option(function: Function) -> Function:
+    """``--yes``: do not ask before spending, as ``yes: bool``."""
+    return click.option("--yes", "-y", is_flag=True, help="Do not ask before spending.")(function)
