@@ -1,0 +1,205 @@
+"""A dataset's card: what is established about it, and how its rows become samples.
+
+One YAML file a dataset, found by its name. ``null`` means "not established", never a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from registry.discovery import checked_name, names
+from registry.errors import Refusal, did_you_mean
+from registry.identity import digest
+from registry.store import Home
+from registry.taxonomy import SLUGS
+from registry.yaml_file import StrictModel, load
+
+PACKAGED = Path(__file__).parent / "datasets"
+
+
+class Source(StrictModel):
+    """Where the published files are."""
+
+    hub_repo: str | None = None
+    """``org/name`` of a dataset repository on the Hub."""
+    config: str | None = None
+    splits: list[str] = Field(default_factory=list)
+    revision: str | None = None
+    """Commit that the card is pinned to; null = to be pinned when it is pulled."""
+    revisions_seen: list[str] = Field(default_factory=list)
+    files: list[str] = Field(default_factory=list)
+    """Glob patterns of the files to take; empty = all data files."""
+    gated: str | None = None
+
+
+class Alternate(StrictModel):
+    """Another published form of the same data, told apart by its columns."""
+
+    format: str
+    """Format of this copy (a file in ``curator/formats``)."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Role that the format reads -> column name in this copy."""
+    options: dict[str, str] = Field(default_factory=dict)
+    source: Source | None = None
+    note: str | None = None
+
+
+class Rule(StrictModel):
+    """Which samples belong to a part. Every condition that is given must hold."""
+
+    turns_min: int | None = None
+    """At least this many questions."""
+    turns_max: int | None = None
+    request: str | None = None
+    """Regular expression (search) on the first user message."""
+    answer: str | None = None
+    """Regular expression (search) on the first answer."""
+    source_id: str | None = None
+    """Regular expression (search) on the row's id in the source."""
+
+    @field_validator("request", "answer", "source_id")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"not a regular expression ({error})") from None
+        return pattern
+
+
+class Part(StrictModel):
+    """A portion of a dataset with one category."""
+
+    name: str
+    category: str
+    """One of the 12 slugs of the taxonomy."""
+    rule: Rule | None = None
+    """Null = the part that takes whatever no other part's rule takes."""
+    table3_unit: str | None = None
+    rows: int | None = None
+
+    @field_validator("category")
+    @classmethod
+    def _known(cls, slug: str) -> str:
+        if slug not in SLUGS:
+            raise ValueError(f"unknown category '{slug}'{did_you_mean(slug, SLUGS)}")
+        return slug
+
+
+class Licence(StrictModel):
+    """Terms of the annotations, of the pictures, and of the model that wrote them, each apart."""
+
+    annotations: str | None = None
+    images: str | None = None
+    generator_terms: str | None = None
+    note: str | None = None
+
+
+class Size(StrictModel):
+    """Published size."""
+
+    samples: int | None = None
+    images: int | None = None
+    exact: bool = False
+    """False = a rounded figure."""
+    note: str | None = None
+
+
+class Citation(StrictModel):
+    """Where the dataset comes from."""
+
+    arxiv: str | None = None
+    homepage: str | None = None
+
+
+class Card(StrictModel):
+    """Everything that is established about one dataset."""
+
+    name: str
+    title: str
+    stage: Literal["sft", "pretrain", "eval"]
+    format: str
+    """How the published rows are read: a file in ``curator/formats``."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Role that the format reads -> column name, where it differs from the format's own."""
+    options: dict[str, str] = Field(default_factory=dict)
+    """Settings of the format (for example ``answer_style``)."""
+    source: Source = Field(default_factory=Source)
+    alternates: list[Alternate] = Field(default_factory=list)
+    parts: list[Part]
+    prompts: list[str] = Field(default_factory=list)
+    """Requests for a caption where the source has none; one is drawn per row by its id."""
+    languages: list[str] = Field(default_factory=list)
+    licence: Licence = Field(default_factory=Licence)
+    size: Size = Field(default_factory=Size)
+    image_regime: str | None = None
+    """embedded | archive | external | none."""
+    quality_notes: list[str] = Field(default_factory=list)
+    overlaps: list[str] = Field(default_factory=list)
+    """Benchmarks whose pictures or questions are known to be in here, with counts."""
+    paper_status: Literal["certain", "possible", "unlikely"] | None = None
+    """Whether it is among the paper's 17; never stated as fact by the paper."""
+    citation: Citation = Field(default_factory=Citation)
+    confidence: dict[str, str] = Field(default_factory=dict)
+    sources: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _parts_are_sound(self) -> Card:
+        part_names = [part.name for part in self.parts]
+        if not self.parts:
+            raise ValueError("a card needs at least one part")
+        if len(set(part_names)) != len(part_names):
+            raise ValueError("two parts have the same name")
+        if sum(part.rule is None for part in self.parts) > 1:
+            raise ValueError("only one part may be without a rule")
+        return self
+
+    @property
+    def categories(self) -> list[str]:
+        """Categories of the parts, in their order."""
+        return list(dict.fromkeys(part.category for part in self.parts))
+
+    def digest(self) -> str:
+        """Identity of everything that decides what the samples are (facts for people are not part of it)."""
+        fields = self.model_dump(
+            mode="json", include={"name", "format", "columns", "options", "alternates", "parts", "prompts"}
+        )
+        return digest(fields)
+
+
+def card_files(home: Home | None = None) -> dict[str, Path]:
+    """Card name -> file: the packaged ones, then the home's own, which win."""
+    files = {name: PACKAGED / f"{name}.yaml" for name in names(PACKAGED, ".yaml")}
+    if home is not None:
+        files |= {name: home.cards / f"{name}.yaml" for name in names(home.cards, ".yaml")}
+    return files
+
+
+def load_card(name: str, home: Home | None = None) -> Card:
+    """One card, strictly checked; an unknown name is a Refusal with the nearest known one."""
+    files = card_files(home)
+    if name not in files:
+        hint = did_you_mean(name, files)
+        raise Refusal(f"dataset '{name}'", f"there is no card of that name{hint}", "see 'curator list'")
+    return read_card(files[name])
+
+
+def read_card(path: Path) -> Card:
+    """The card in one file; its name must be the file's."""
+    card = load(path, Card)
+    checked_name(card.name, "dataset")
+    if card.name != path.stem:
+        raise Refusal(
+            f"{path}:1", f"name '{card.name}' is not the file's name", f"call it '{path.stem}' in both places"
+        )
+    return card
+
+
+def load_cards(home: Home | None = None) -> dict[str, Card]:
+    """All cards by name."""
+    return {name: read_card(path) for name, path in sorted(card_files(home).items())}

@@ -1,0 +1,226 @@
+"""The image store: every picture once, by the sha256 of its file bytes, in tar shards with a parquet index.
+
+A shard is an ordinary tar (``<sha256>.<ext>`` members, fixed headers) that any tool can read, and an index
+``<shard>.parquet`` beside it: sha256, offset, length, width, height. A picture is one positioned read. Shard
+names are digests of their content, and a shard is renamed into place after its index, so a killed writer
+leaves nothing half visible.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import tarfile
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from registry.errors import Refusal
+from registry.identity import digest, short
+from registry.store import Home
+
+SHARD_BYTES = 256 * 1024 * 1024
+MAX_PIXELS = 100_000_000
+"""Pictures beyond this are refused before they are decoded (a pixel bomb is a small file)."""
+MAX_IMAGE_BYTES = 64 * 1024 * 1024
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+"""Raster formats that Pillow decodes itself; SVG, PDF and HTML are not pictures here."""
+
+
+class BadImage(Exception):
+    """These bytes are no usable picture; the message is a short reason that can be counted."""
+
+
+@dataclass(frozen=True)
+class ImageRef:
+    """A stored picture: digest, and size in pixels."""
+
+    sha256: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a picture's bytes lie."""
+
+    shard: str
+    offset: int
+    length: int
+
+
+def inspect(data: bytes) -> tuple[int, int, str]:
+    """``(width, height, extension)`` of picture bytes, read from the header; raises BadImage."""
+    from PIL import Image, UnidentifiedImageError
+
+    if not data:
+        raise BadImage("image is empty")
+    if len(data) > MAX_IMAGE_BYTES:
+        raise BadImage("image file too large")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                width, height = image.size
+                kind = str(image.format).lower()
+                if width * height > MAX_PIXELS:
+                    raise BadImage("image has too many pixels")
+                image.load()  # a truncated file shows itself only when it is decoded
+    except BadImage:
+        raise
+    except UnidentifiedImageError:
+        raise BadImage("not a picture") from None
+    except Exception:  # Pillow raises many kinds for damaged files
+        raise BadImage("image cannot be decoded") from None
+    return width, height, {"jpeg": "jpg"}.get(kind, kind)
+
+
+class ImageStore:
+    """The pictures of one data home. Opening reads the indexes; reading is one ``pread`` a picture."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._places: dict[str, Place] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._files: dict[str, int] = {}
+        self._seen: set[str] = set()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take in shards that were added since."""
+        if not self.home.images.is_dir():
+            return
+        import pyarrow.parquet as pq
+
+        for index in sorted(self.home.images.glob("*.parquet")):
+            tar = index.with_suffix(".tar")
+            if index.stem in self._seen or not tar.is_file():
+                continue
+            self._seen.add(index.stem)
+            columns = pq.read_table(index).to_pydict()
+            shas = columns["sha256"]
+            for i, sha in enumerate(shas):
+                self._places.setdefault(sha, Place(index.stem, columns["offset"][i], columns["length"][i]))
+                self._sizes.setdefault(sha, (columns["width"][i], columns["height"][i]))
+
+    def __contains__(self, sha256: str) -> bool:
+        return sha256 in self._places
+
+    def ref(self, sha256: str) -> ImageRef:
+        """The reference of a stored picture (KeyError when it is not here)."""
+        return ImageRef(sha256, *self._sizes[sha256])
+
+    def locate(self, sha256: str) -> Place:
+        """Where a picture lies; raises Refusal when it is not in the store."""
+        try:
+            return self._places[sha256]
+        except KeyError:
+            raise Refusal(
+                f"image {sha256[:12]}",
+                "is not in the image store",
+                "pull its dataset again with 'curator pull'",
+            ) from None
+
+    def read(self, sha256: str) -> bytes:
+        """The file bytes of a picture, as they were published."""
+        place = self.locate(sha256)
+        if place.shard not in self._files:
+            self._files[place.shard] = os.open(
+                self.home.images / f"{place.shard}.tar", os.O_RDONLY | os.O_CLOEXEC
+            )
+        data = os.pread(self._files[place.shard], place.length, place.offset)
+        if len(data) != place.length:
+            raise Refusal(
+                f"images/{place.shard}.tar", "is truncated", "remove the shard and pull its datasets again"
+            )
+        return data
+
+    def close(self) -> None:
+        """Give the file descriptors back."""
+        for descriptor in self._files.values():
+            os.close(descriptor)
+        self._files.clear()
+
+    @contextlib.contextmanager
+    def writer(self) -> Iterator[ImageWriter]:
+        """Add pictures; finished shards become visible as they fill and at the end of the block."""
+        with self.home.workspace("images") as work:
+            writer = ImageWriter(self, work)
+            yield writer
+            writer.flush()
+
+
+class ImageWriter:
+    """Adds pictures that are not in the store yet. Used inside ``ImageStore.writer()``."""
+
+    def __init__(self, store: ImageStore, work: Path) -> None:
+        self._store = store
+        self._work = work
+        self._rows: list[dict[str, Any]] = []
+        self._fresh: dict[str, ImageRef] = {}
+        self._file: BinaryIO | None = None
+
+    def add(self, data: bytes) -> ImageRef:
+        """Store picture bytes once; raises BadImage when they are no usable picture."""
+        sha = hashlib.sha256(data).hexdigest()
+        if sha in self._fresh:
+            return self._fresh[sha]
+        if sha in self._store:
+            return self._store.ref(sha)
+        width, height, extension = inspect(data)
+        self._append(sha, extension, data, width, height)
+        return self._fresh[sha]
+
+    def _append(self, sha: str, extension: str, data: bytes, width: int, height: int) -> None:
+        if self._file is None:
+            self._file = (self._work / "shard.tar").open("wb")
+        header = tarfile.TarInfo(f"{sha}.{extension}")
+        header.size = len(data)
+        self._file.write(header.tobuf(tarfile.USTAR_FORMAT))
+        offset = self._file.tell()
+        self._file.write(data)
+        self._file.write(b"\0" * (-len(data) % tarfile.BLOCKSIZE))
+        self._rows.append(
+            {"sha256": sha, "offset": offset, "length": len(data), "width": width, "height": height}
+        )
+        self._fresh[sha] = ImageRef(sha, width, height)
+        if offset + len(data) >= SHARD_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Close the current shard and make it visible: index first, then the tar that makes it count."""
+        if self._file is None:
+            return
+        self._file.write(b"\0" * (2 * tarfile.BLOCKSIZE))
+        self._file.close()
+        self._file = None
+        name = short(digest([row["sha256"] for row in self._rows]))
+        index = self._work / "shard.parquet"
+        _write_index(index, name, self._rows)
+        self._store.home.images.mkdir(parents=True, exist_ok=True)
+        index.replace(self._store.home.images / f"{name}.parquet")
+        (self._work / "shard.tar").replace(self._store.home.images / f"{name}.tar")
+        self._rows = []
+        self._store.refresh()
+
+
+def _write_index(path: Path, shard: str, rows: Iterable[dict[str, Any]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(
+        [
+            ("sha256", pa.string()),
+            ("shard", pa.string()),
+            ("offset", pa.int64()),
+            ("length", pa.int64()),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+        ]
+    )
+    table = pa.Table.from_pylist([{**row, "shard": shard} for row in rows], schema=schema)
+    pq.write_table(table, path, compression="zstd")

@@ -1,0 +1,135 @@
+"""A built mix: ``mix.json`` and ordered reference rows. This is the reading side, used by trainers and curator alike.
+
+A row refers to a sample by (samples folder, file, row) and to its pictures by sha256. Where a picture lies on this
+machine is looked up in the image store when it is read, so the bytes of a mix depend on its recipe alone and not on
+the order in which a machine happened to pull.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from registry.errors import Refusal
+from registry.sample import Message
+from registry.store import Home, read_record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MIX_VERSION = 1
+MIX_FILE = "mix.json"
+
+
+class PartCount(BaseModel):
+    """What one part of the recipe contributed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dataset: str
+    part: str | None = None
+    samples_folder: str
+    seed: int
+    available: int
+    dropped: dict[str, int] = Field(default_factory=dict)
+    """Filter and column -> rows it dropped."""
+    chosen: int
+    """Samples in the mix, repeats counted."""
+
+
+class MixInfo(BaseModel):
+    """``mix.json``: the resolved, pinned recipe and what came of it."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    name: str
+    version: int = MIX_VERSION
+    recipe: dict[str, Any]
+    """The resolved recipe: nested recipes written out, every samples folder and measure pinned."""
+    recipe_digest: str
+    content_digest: str
+    """Digest of the ordered ids (with their copy numbers): two mixes with the same are the same training data."""
+    samples: int
+    images: int
+    datasets: dict[str, int]
+    categories: dict[str, int]
+    parts: list[PartCount]
+
+
+def rows_schema() -> pa.Schema:
+    """Columns of ``rows-*.parquet``."""
+    import pyarrow as pa
+
+    image = pa.struct([("sha256", pa.string()), ("width", pa.int32()), ("height", pa.int32())])
+    return pa.schema(
+        [
+            ("id", pa.string()),
+            ("copy", pa.int32()),
+            ("dataset", pa.string()),
+            ("part", pa.string()),
+            ("category", pa.string()),
+            ("folder", pa.string()),
+            ("file", pa.string()),
+            ("row", pa.int64()),
+            ("images", pa.list_(image)),
+        ]
+    )
+
+
+class MixReader:
+    """A finished mix: its rows, and the messages they refer to."""
+
+    def __init__(self, home: Home, folder: Path | str) -> None:
+        self.home = home
+        self.folder = home.stage("mixes") / folder if isinstance(folder, str) else folder
+        self.record = read_record(self.folder)
+        try:
+            self.info = MixInfo.model_validate_json((self.folder / MIX_FILE).read_bytes())
+        except (OSError, ValidationError) as error:
+            reason = str(error).splitlines()[0]
+            raise Refusal(
+                str(self.folder / MIX_FILE), f"damaged ({reason})", "remove the mix and build it again"
+            ) from None
+        self._texts: dict[tuple[str, str], pa.ChunkedArray] = {}
+
+    def __len__(self) -> int:
+        return self.info.samples
+
+    def rows(self) -> pa.Table:
+        """All rows in the order of the mix."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        tables = [pq.read_table(path) for path in sorted(self.folder.glob("rows-*.parquet"))]
+        return pa.concat_tables(tables) if tables else rows_schema().empty_table()
+
+    def messages(self, rows: pa.Table) -> list[list[Message]]:
+        """The conversations that these rows refer to, in their order."""
+        folders, files, numbers = (rows.column(name).to_pylist() for name in ("folder", "file", "row"))
+        wanted: dict[tuple[str, str], list[int]] = {}
+        for position, key in enumerate(zip(folders, files, strict=True)):
+            wanted.setdefault(key, []).append(position)
+        found: list[list[Message]] = [[] for _ in folders]
+        for key, positions in wanted.items():
+            taken = self._column(*key).take([numbers[p] for p in positions])
+            for position, value in zip(positions, taken.to_pylist(), strict=True):
+                found[position] = value
+        return found
+
+    def _column(self, folder: str, file: str) -> pa.ChunkedArray:
+        """The ``messages`` column of one samples file, kept for the next batch of rows."""
+        import pyarrow.parquet as pq
+
+        key = (folder, file)
+        if key not in self._texts:
+            path = self.home.stage("samples") / folder / file
+            if not path.is_file():
+                raise Refusal(
+                    str(path),
+                    "the mix refers to samples that are not here",
+                    f"pull '{folder.split('@', maxsplit=1)[0]}' again",
+                )
+            self._texts[key] = pq.read_table(path, columns=["messages"]).column("messages")
+        return self._texts[key]

@@ -1,0 +1,243 @@
+"""The data home: folder names, write aside + rename, record written last.
+
+A folder with ``record.json`` is finished and never changes; a folder without one does not exist for anyone.
+Work happens in ``aside/``, under a file lock that dies with its process, so what a killed run leaves behind is
+recognised and removed by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from registry.discovery import checked_name
+from registry.errors import Refusal
+from registry.identity import short
+
+STAGES = ("raw", "samples", "measures", "mixes", "trials", "decisions")
+RECORD = "record.json"
+COST = "cost.json"
+"""Seconds and machine of a run: beside the record, the one file that may differ between equal runs."""
+
+
+class Record(BaseModel):
+    """What a finished folder is and came from. Holds no time, host or path: equal work gives equal bytes."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    kind: str
+    """raw, samples, measures, mix, trial or decision."""
+    name: str
+    digest: str
+    """Identity: sha256 of the canonical settings this folder was made from."""
+    inputs: dict[str, str] = Field(default_factory=dict)
+    """Folder in the data home (``samples/x@r-0123``) -> its digest."""
+    rows_in: int = 0
+    rows_out: int = 0
+    rejected: dict[str, int] = Field(default_factory=dict)
+    """Reason -> rows; ``rows_in = rows_out + sum(rejected)`` wherever rows are counted."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    command: str = ""
+
+    def check_rows(self) -> None:
+        """Raise AssertionError when a row is unaccounted for."""
+        out = self.rows_out + sum(self.rejected.values())
+        assert self.rows_in == out, f"{self.name}: {self.rows_in} rows in, {out} accounted for"
+
+
+class Home:
+    """One data home. Any number of processes may use it at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.expanduser().resolve()
+
+    @classmethod
+    def default(cls, path: str | Path | None = None) -> Home:
+        """``path``, else ``CURATOR_HOME``, else ``~/.vlm-curator``."""
+        return cls(Path(path or os.environ.get("CURATOR_HOME") or "~/.vlm-curator"))
+
+    @property
+    def aside(self) -> Path:
+        """Where unfinished work lies."""
+        return self.path / "aside"
+
+    @property
+    def images(self) -> Path:
+        """Tar shards of pictures and their indexes."""
+        return self.path / "images"
+
+    @property
+    def cards(self) -> Path:
+        """The user's own dataset cards."""
+        return self.path / "cards"
+
+    def stage(self, stage: str) -> Path:
+        """The folder of one stage."""
+        assert stage in STAGES, stage
+        return self.path / stage
+
+    def folder(self, stage: str, name: str, digest: str) -> Path:
+        """Where the thing of this human name and digest lies, finished or not."""
+        return self.stage(stage) / f"{_file_name(name)}-{short(digest)}"
+
+    def find(self, stage: str, digest: str) -> Path | None:
+        """The finished folder with this digest, whatever its human name."""
+        found = sorted(self.stage(stage).glob(f"*-{short(digest)}"))
+        return next((folder for folder in found if is_finished(folder)), None)
+
+    def finished(self, stage: str) -> list[Path]:
+        """All finished folders of a stage, by name."""
+        root = self.stage(stage)
+        return [folder for folder in sorted(root.iterdir()) if is_finished(folder)] if root.is_dir() else []
+
+    @contextlib.contextmanager
+    def making(self, folder: Path, record: Record) -> Iterator[Path]:
+        """Make ``folder`` aside; on a clean exit its record is written last and it is renamed into place.
+
+        ``record`` may be filled in until the block ends. If another process finished the same folder first,
+        that one stays and ours is dropped: equal digests mean equal content.
+        """
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with self.workspace(folder.name) as work:
+            inner = work / "out"
+            inner.mkdir()
+            yield inner
+            _write_file(inner / RECORD, dump_json(record.model_dump(mode="json")))
+            _fsync_folder(inner)
+            _rename_unless_finished(inner, folder)
+            _fsync_folder(folder.parent)
+
+    @contextlib.contextmanager
+    def workspace(self, name: str) -> Iterator[Path]:
+        """A private folder under ``aside/`` that is removed at the end, or by the next run if this one is killed."""
+        self.aside.mkdir(parents=True, exist_ok=True)
+        self.sweep()
+        work, lock = self._claim(name)
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+            os.close(lock)
+
+    def _claim(self, name: str) -> tuple[Path, int]:
+        """A fresh locked folder. It is made under a shared lock so that no sweep sees it before its own lock."""
+        with _locked(self.aside / ".lock"):
+            for attempt in range(1_000_000):
+                work = self.aside / f"{name}.{os.getpid()}.{attempt}"
+                with contextlib.suppress(FileExistsError):
+                    work.mkdir()
+                    lock = os.open(work / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                    return work, lock
+        raise AssertionError("unreachable: a million asides of one process")
+
+    def sweep(self) -> int:
+        """Remove what dead processes left in ``aside/``; the number of folders removed."""
+        removed = 0
+        with _locked(self.aside / ".lock"):
+            for work in sorted(self.aside.iterdir()):
+                if work.is_dir() and _is_abandoned(work):
+                    shutil.rmtree(work, ignore_errors=True)
+                    removed += 1
+        return removed
+
+
+def dump_json(value: Any) -> bytes:
+    """The JSON that is written to disk: sorted keys, indented for people, a line end at the end."""
+    return (json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a folder is there for anyone to use."""
+    return (folder / RECORD).is_file()
+
+
+def read_record(folder: Path) -> Record:
+    """The record of a finished folder; raises Refusal when there is none or it cannot be read."""
+    try:
+        return Record.model_validate_json((folder / RECORD).read_bytes())
+    except FileNotFoundError:
+        raise Refusal(str(folder), "not there, or not finished", "run the command that makes it") from None
+    except (ValidationError, OSError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise Refusal(
+            str(folder / RECORD), f"damaged ({reason})", "remove the folder and make it again"
+        ) from None
+
+
+def write_aside(path: Path, data: bytes) -> None:
+    """Write one file so that a reader sees the old one, the new one, or none, at any instant."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    _write_file(aside, data)
+    aside.replace(path)
+    _fsync_folder(path.parent)
+
+
+def _file_name(name: str) -> str:
+    """A human name as a folder name: ``+`` and ``@`` are part of our names, path parts are not."""
+    cleaned = "".join(c if c.isalnum() or c in "-_.@+=" else "-" for c in name.lower())[:100]
+    checked_name(cleaned.replace("@", "-").replace("+", "-").replace("=", "-"), "name")
+    return cleaned
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _rename_unless_finished(source: Path, target: Path) -> None:
+    if is_finished(target):
+        return
+    if target.exists():  # left by something that is not us; it has no record, so nobody uses it
+        shutil.rmtree(target)
+    try:
+        source.rename(target)
+    except OSError:
+        if not is_finished(target):
+            raise
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_abandoned(work: Path) -> bool:
+    """True when nobody holds the lock of an aside folder any more."""
+    try:
+        descriptor = os.open(work / ".lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,267 @@
+"""A trial (one training run on one mix), its scores, and the decision drawn from many of them.
+
+``Settings`` is what a trial *is* and makes its digest; ``Runtime`` is how it happens to be run and never does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from registry.discovery import names
+from registry.errors import Refusal, did_you_mean
+from registry.identity import digest
+from registry.yaml_file import StrictModel, load
+
+SETTINGS_VERSION = 1
+"""Raised whenever training behaves differently for equal settings."""
+
+SCALES = Path(__file__).parent / "scales"
+
+Module = Literal["vision", "adapter", "llm"]
+MODULES: tuple[Module, ...] = ("vision", "adapter", "llm")
+
+
+class Stage(StrictModel):
+    """One stage of training: what is trained, how fast, and how samples are packed."""
+
+    name: str
+    """pretrain, sft, or the name of a stage of a base checkpoint."""
+    template: str
+    """Chat template (see ``trainers.chat``)."""
+    trains: list[Module]
+    """Modules that learn; the others are frozen."""
+    lr: dict[Module, float]
+    """Peak learning rate of each trained module."""
+    capacity: int = Field(ge=16)
+    """Tokens in a packed row, image tokens counted."""
+    rows_per_step: int = Field(ge=1)
+    """Packed rows in one optimiser step."""
+    epochs: int = Field(default=1, ge=1)
+    warmup_ratio: float = 0.03
+    """Share of the steps with linear warm-up; cosine decay follows (paper, training settings)."""
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip_norm: float = 1.0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    too_long_limit: float = 0.05
+    """Share of samples that may exceed the capacity (they are left out and counted) before the run is refused."""
+
+    @model_validator(mode="after")
+    def _rates_match(self) -> Stage:
+        if set(self.lr) != set(self.trains):
+            raise ValueError(
+                f"lr names {sorted(self.lr)} but trains {sorted(self.trains)}: give one rate each"
+            )
+        return self
+
+
+class Noise(StrictModel):
+    """Seed noise measured in a calibration study: the prior of the selection's variance estimate."""
+
+    degrees_of_freedom: float = Field(gt=0)
+    """Weight of this prior beside the study's own repeats."""
+    average: float = Field(gt=0)
+    """Standard deviation of one paired difference of the guide average, in points."""
+    benchmarks: dict[str, float] = Field(default_factory=dict)
+    """The same for each guide benchmark."""
+
+
+class Scale(StrictModel):
+    """Everything about a trial but the data."""
+
+    name: str
+    title: str
+    base: str
+    """``demo`` (ships with the package) or a folder with a checkpoint in transformers' layout."""
+    pretrain: Stage | None = None
+    sft: Stage
+    max_new_tokens: int = 16
+    noise: Noise | None = None
+
+
+class Settings(StrictModel):
+    """The identity of a trial. Benchmarks are no part of it: a new scorer never retrains."""
+
+    version: int = SETTINGS_VERSION
+    stage: Stage
+    base: str
+    """Digest of the base checkpoint's files."""
+    init: str | None = None
+    """Digest of the trial whose checkpoint this one starts from; null = the base itself."""
+    mix: str
+    """Content digest of the mix."""
+    seed: int = 0
+
+    def digest(self) -> str:
+        """sha256 of the canonical settings."""
+        return digest(self.model_dump(mode="json"))
+
+
+class Runtime(StrictModel):
+    """How a trial is run; changes nothing about what it is."""
+
+    threads: int = 1
+    device: str = "cpu"
+    log_every: int = 10
+
+
+class BenchmarkScore(BaseModel):
+    """``scores/<benchmark>-<d>.json``: one benchmark's result for one trial."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    benchmark: str
+    version: int
+    rules: str
+    table_digest: str
+    """sha256 of the benchmark's table file."""
+    score: float
+    """The primary figure, 0..100."""
+    metrics: dict[str, float] = Field(default_factory=dict)
+    breakdown: dict[str, float] = Field(default_factory=dict)
+    items: dict[str, float] = Field(default_factory=dict)
+    """Item group -> 0..1: the unit of the paired bootstrap."""
+    questions: int = 0
+    unresolved: int = 0
+    """Replies that no rule could settle; counted as wrong."""
+    notes: list[str] = Field(default_factory=list)
+
+
+class Effect(BaseModel):
+    """A difference between two mixes in points (0..100), with its interval."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mean: float
+    low: float
+    high: float
+    se: float
+
+
+Verdict = Literal["kept", "dropped", "undecided"]
+Label = Literal["gain", "comparable", "harm", "unclear"]
+
+
+class CandidateDecision(BaseModel):
+    """What was decided about one candidate, and on what evidence."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    candidate: str
+    category: str
+    dataset: str
+    part: str | None = None
+    samples: int
+    verdict: Verdict
+    label: Label
+    reason: str
+    """One sentence for people."""
+    average: Effect
+    """Effect on the mean of the guide benchmarks."""
+    benchmarks: dict[str, Effect]
+    item_bootstrap: Effect
+    """The same difference with the sampling error of the benchmark items (paired bootstrap), for comparison."""
+    seeds: list[int]
+    against: str
+    """Name of the mix it was compared with."""
+    trials: list[str]
+    """Digests of the trials with the candidate, in the order of the seeds."""
+    truth: Literal["good", "neutral", "bad"] | None = None
+    """Known only in the demo."""
+
+
+class PathPoint(BaseModel):
+    """The growing baseline after a category joined (the paper's Figure 4)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    category: str | None
+    mix: str
+    joined: list[str]
+    samples: int
+    scores: dict[str, float]
+    average: float
+    trials: list[str]
+
+
+class MixOutcome(BaseModel):
+    """One column of the Baseline / Selected / All comparison (the paper's Table 5)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mix: str
+    samples: int
+    scores: dict[str, float]
+    average: float
+    by_seed: list[float]
+    trials: list[str]
+
+
+class DecisionRule(StrictModel):
+    """Every number that turned effects into verdicts. Recorded with the decision."""
+
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """Confidence of the interval that decides harm."""
+    gain_confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """Family-wise confidence (over all candidates) at which an effect is called a gain."""
+    comparable_margin: float = Field(default=3.0, gt=0)
+    """Points of the average that a candidate may cost, at worst, and still be called comparable."""
+    guard_standard_errors: float = Field(default=3.0, gt=0)
+    """A single benchmark that falls by more standard errors than this drops the candidate ..."""
+    guard_margin: float = Field(default=2.0, ge=0)
+    """... if it also falls by more points than this."""
+    seeds: int = Field(default=2, ge=1)
+    """Seeds that every candidate gets."""
+    max_seeds: int = Field(default=4, ge=1)
+    """Seeds an undecided candidate may get."""
+
+
+class Decision(BaseModel):
+    """``decisions/<name>-<d>/decision.json``."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    name: str
+    strategy: str
+    strategy_version: int
+    scale: str
+    rule: DecisionRule
+    benchmarks: list[str]
+    rules: str
+    """Rule set of the benchmark scorers."""
+    categories: list[str]
+    """In the order in which they were decided."""
+    candidates: list[CandidateDecision]
+    path: list[PathPoint]
+    baseline: MixOutcome
+    selected: MixOutcome
+    all: MixOutcome | None = None
+    """Baseline plus every candidate."""
+    selected_minus_all: Effect | None = None
+    selected_minus_baseline: Effect
+    trials: dict[str, str]
+    """Digest -> folder of every trial that was looked at."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+DECISION_FILE = "decision.json"
+
+
+def scale_names() -> list[str]:
+    """Names of the packaged scales."""
+    return names(SCALES, ".yaml")
+
+
+def load_scale(name_or_path: str) -> Scale:
+    """A scale by name or from a ``.yaml`` file."""
+    if name_or_path.endswith((".yaml", ".yml")):
+        return load(Path(name_or_path), Scale)
+    if name_or_path not in scale_names():
+        hint = did_you_mean(name_or_path, scale_names())
+        raise Refusal(
+            f"scale '{name_or_path}'", f"there is none{hint}", f"choose one of: {', '.join(scale_names())}"
+        )
+    return load(SCALES / f"{name_or_path}.yaml", Scale)

@@ -1,0 +1,144 @@
+"""Typed YAML files: every scalar is read as text, then checked by a pydantic model.
+
+``0123456`` stays a revision and ``no`` stays a licence, because nothing is guessed before the model has
+said what it wants. Errors point at file and line. Anchors, aliases and tags are refused (they are how a
+small file becomes a large one).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from registry.errors import Refusal, did_you_mean
+
+MAX_BYTES = 4_000_000
+"""A card or recipe larger than this is not one that a person wrote."""
+
+_Loader: type[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+
+class StrictModel(BaseModel):
+    """Base of every model read from a file: unknown fields are errors, ``null`` and empty mean "not established"."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_text_is_none(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {
+            key: None if value in ("null", "", "~") and isinstance(value, str) else value
+            for key, value in data.items()
+        }
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load(path: Path, model: type[Model]) -> Model:
+    """Read ``path`` as YAML into ``model``; raises Refusal naming ``file:line`` of the first wrong field."""
+    raw, node = read_raw(path)
+    if not isinstance(raw, dict):
+        raise Refusal(str(path), "the file is not a mapping of fields", "start it with 'name: …'")
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise _refusal(path, node, error, model) from None
+
+
+def read_raw(path: Path) -> tuple[Any, Any]:
+    """``(value, node tree)`` of a YAML file with every scalar as text; the nodes carry line numbers."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise Refusal(
+            str(path), f"cannot be read ({error.strerror})", "check the name and its permissions"
+        ) from None
+    if len(data) > MAX_BYTES:
+        raise Refusal(str(path), f"{len(data):,} bytes is more than {MAX_BYTES:,}", "split the file")
+    try:
+        _refuse_anchors(path, data)
+        loader = _Loader(data)
+        try:
+            node = loader.get_single_node()
+            value = loader.construct_document(node) if node is not None else None
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise Refusal(
+            f"{path}{line}", f"not valid YAML ({problem})", "check indentation and quotes there"
+        ) from None
+    except RecursionError:
+        raise Refusal(str(path), "nested too deeply", "flatten the file") from None
+    return value, node
+
+
+def _refuse_anchors(path: Path, data: bytes) -> None:
+    """Aliases let a kilobyte expand to gigabytes: no file of ours needs them."""
+    if b"&" not in data and b"*" not in data:  # the common case: no second pass over the file
+        return
+    for event in yaml.parse(data, Loader=_Loader):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            where = f"{path}:{event.start_mark.line + 1}"
+            raise Refusal(where, "anchors and aliases are not allowed", "write the value out")
+
+
+def _refusal(path: Path, node: Any, error: ValidationError, model: type[BaseModel]) -> Refusal:
+    first = error.errors()[0]
+    location = [part for part in first["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
+    line = _line_of(node, location)
+    field = ".".join(str(part) for part in location) or "file"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        hint = did_you_mean(str(location[-1]), _fields_at(model, location[:-1]))
+        return Refusal(
+            f"{path}:{line}", f"unknown field '{field}'{hint}{more}", "correct or remove the field"
+        )
+    return Refusal(f"{path}:{line}", f"{field}: {first['msg']}{more}", "correct the value")
+
+
+def _fields_at(model: Any, location: list[Any]) -> list[str]:
+    """Names of the fields a nested location allows, as far as they can be found without guessing."""
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            return []
+        model = _inner_model(field.annotation)
+    return list(getattr(model, "model_fields", {}))
+
+
+def _inner_model(annotation: Any) -> Any:
+    if hasattr(annotation, "model_fields"):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        inner = _inner_model(argument)
+        if inner is not None:
+            return inner
+    return None
+
+
+def _line_of(node: Any, location: list[Any]) -> int:
+    """Line (from 1) of the deepest node on ``location`` that exists in the file."""
+    line = 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == str(part):
+                    line, node = key.start_mark.line + 1, value
+                    break
+            else:
+                return line
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line
