@@ -17,9 +17,7 @@ def names(folder: Path, suffix: str) -> list[str]:
     if not folder.is_dir():
         return []
     return sorted(
-        path.name.removesuffix(suffix)
-        for path in folder.glob(f"*{suffix}")
-        if not path.name.startswith(("_", "."))
+        path.name.removesuffix(suffix) for path in folder.glob(f"*{suffix}") if not path.name.startswith(("_", "."))
     )
 
 
@@ -34,16 +32,12 @@ def load_module(package: str, name: str, kind: str) -> ModuleType:
     known = names(package_folder(package), ".py")
     if name not in known:
         hint = did_you_mean(name, known)
-        raise Refusal(
-            f"{kind} '{name}'", f"there is no such {kind}{hint}", f"choose one of: {', '.join(known)}"
-        )
+        raise Refusal(f"{kind} '{name}'", f"there is no such {kind}{hint}", f"choose one of: {', '.join(known)}")
     return importlib.import_module(f"{package}.{name}")
 
 
 def checked_name(name: str, kind: str) -> str:
     """``name`` if it is safe as a file name (no path parts, no leading dot); raises Refusal otherwise."""
     if not _NAME.fullmatch(name) or ".." in name:
-        raise Refusal(
-            f"{kind} {name!r}", "not a valid name", "use lower-case letters, digits, '-', '_' and '.' only"
-        )
+        raise Refusal(f"{kind} {name!r}", "not a valid name", "use lower-case letters, digits, '-', '_' and '.' only")
     return name

@@ -65,9 +65,7 @@ def field_diff(old: Any, new: Any, path: str = "") -> list[FieldChange]:
             changes += field_diff(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
         return changes
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        return [
-            c for i, (a, b) in enumerate(zip(old, new, strict=True)) for c in field_diff(a, b, f"{path}[{i}]")
-        ]
+        return [c for i, (a, b) in enumerate(zip(old, new, strict=True)) for c in field_diff(a, b, f"{path}[{i}]")]
     return [] if old == new and type(old) is type(new) else [FieldChange(path, old, new)]
 
 

@@ -129,14 +129,10 @@ class ImageStore:
         """The file bytes of a picture, as they were published."""
         place = self.locate(sha256)
         if place.shard not in self._files:
-            self._files[place.shard] = os.open(
-                self.home.images / f"{place.shard}.tar", os.O_RDONLY | os.O_CLOEXEC
-            )
+            self._files[place.shard] = os.open(self.home.images / f"{place.shard}.tar", os.O_RDONLY | os.O_CLOEXEC)
         data = os.pread(self._files[place.shard], place.length, place.offset)
         if len(data) != place.length:
-            raise Refusal(
-                f"images/{place.shard}.tar", "is truncated", "remove the shard and pull its datasets again"
-            )
+            raise Refusal(f"images/{place.shard}.tar", "is truncated", "remove the shard and pull its datasets again")
         return data
 
     def close(self) -> None:
@@ -184,9 +180,7 @@ class ImageWriter:
         offset = self._file.tell()
         self._file.write(data)
         self._file.write(b"\0" * (-len(data) % tarfile.BLOCKSIZE))
-        self._rows.append(
-            {"sha256": sha, "offset": offset, "length": len(data), "width": width, "height": height}
-        )
+        self._rows.append({"sha256": sha, "offset": offset, "length": len(data), "width": width, "height": height})
         self._fresh[sha] = ImageRef(sha, width, height)
         if offset + len(data) >= SHARD_BYTES:
             self.flush()

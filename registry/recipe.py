@@ -93,7 +93,5 @@ def load_recipe(name_or_path: str, home: Home | None = None) -> Recipe:
     files = recipe_files(home)
     if name_or_path not in files:
         hint = did_you_mean(name_or_path, files)
-        raise Refusal(
-            f"recipe '{name_or_path}'", f"there is none of that name{hint}", "give a name or a .yaml file"
-        )
+        raise Refusal(f"recipe '{name_or_path}'", f"there is none of that name{hint}", "give a name or a .yaml file")
     return load(files[name_or_path], Recipe)

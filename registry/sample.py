@@ -128,6 +128,4 @@ def check(messages: list[Message], n_images: int) -> str | None:
     if turns[-1]["role"] != "assistant":
         return "last message is not the assistant's"
     found = sum(part["type"] == "image" for message in messages for part in message["content"])
-    return (
-        None if found == n_images else f"{'more' if found > n_images else 'fewer'} image markers than images"
-    )
+    return None if found == n_images else f"{'more' if found > n_images else 'fewer'} image markers than images"

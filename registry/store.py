@@ -169,9 +169,7 @@ def read_record(folder: Path) -> Record:
         raise Refusal(str(folder), "not there, or not finished", "run the command that makes it") from None
     except (ValidationError, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
-        raise Refusal(
-            str(folder / RECORD), f"damaged ({reason})", "remove the folder and make it again"
-        ) from None
+        raise Refusal(str(folder / RECORD), f"damaged ({reason})", "remove the folder and make it again") from None
 
 
 def write_aside(path: Path, data: bytes) -> None:

@@ -19,9 +19,7 @@ CATEGORIES: tuple[Category, ...] = (
     Category("general_qa", "General QA", "Short questions about everyday pictures.", "General QA"),
     Category("science", "Science", "Diagrams and school science, mostly multiple choice.", "Science"),
     Category("chart", "Chart", "Read values and trends from plots.", "Chart"),
-    Category(
-        "mathematics", "Mathematics", "Geometry, tables and word problems with a picture.", "Mathematics"
-    ),
+    Category("mathematics", "Mathematics", "Geometry, tables and word problems with a picture.", "Mathematics"),
     Category("knowledge", "Knowledge", "Questions that need facts from outside the picture.", "Knowledge"),
     Category("ocr", "OCR", "Read text in scenes.", "OCR"),
     Category("document", "Document", "Read scanned or rendered pages.", "Document"),

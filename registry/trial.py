@@ -52,9 +52,7 @@ class Stage(StrictModel):
     @model_validator(mode="after")
     def _rates_match(self) -> Stage:
         if set(self.lr) != set(self.trains):
-            raise ValueError(
-                f"lr names {sorted(self.lr)} but trains {sorted(self.trains)}: give one rate each"
-            )
+            raise ValueError(f"lr names {sorted(self.lr)} but trains {sorted(self.trains)}: give one rate each")
         return self
 
 
@@ -261,7 +259,5 @@ def load_scale(name_or_path: str) -> Scale:
         return load(Path(name_or_path), Scale)
     if name_or_path not in scale_names():
         hint = did_you_mean(name_or_path, scale_names())
-        raise Refusal(
-            f"scale '{name_or_path}'", f"there is none{hint}", f"choose one of: {', '.join(scale_names())}"
-        )
+        raise Refusal(f"scale '{name_or_path}'", f"there is none{hint}", f"choose one of: {', '.join(scale_names())}")
     return load(SCALES / f"{name_or_path}.yaml", Scale)

@@ -32,8 +32,7 @@ class StrictModel(BaseModel):
         if not isinstance(data, dict):
             return data
         return {
-            key: None if value in ("null", "", "~") and isinstance(value, str) else value
-            for key, value in data.items()
+            key: None if value in ("null", "", "~") and isinstance(value, str) else value for key, value in data.items()
         }
 
 
@@ -56,9 +55,7 @@ def read_raw(path: Path) -> tuple[Any, Any]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise Refusal(
-            str(path), f"cannot be read ({error.strerror})", "check the name and its permissions"
-        ) from None
+        raise Refusal(str(path), f"cannot be read ({error.strerror})", "check the name and its permissions") from None
     if len(data) > MAX_BYTES:
         raise Refusal(str(path), f"{len(data):,} bytes is more than {MAX_BYTES:,}", "split the file")
     try:
@@ -73,9 +70,7 @@ def read_raw(path: Path) -> tuple[Any, Any]:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise Refusal(
-            f"{path}{line}", f"not valid YAML ({problem})", "check indentation and quotes there"
-        ) from None
+        raise Refusal(f"{path}{line}", f"not valid YAML ({problem})", "check indentation and quotes there") from None
     except RecursionError:
         raise Refusal(str(path), "nested too deeply", "flatten the file") from None
     return value, node
@@ -99,9 +94,7 @@ def _refusal(path: Path, node: Any, error: ValidationError, model: type[BaseMode
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         hint = did_you_mean(str(location[-1]), _fields_at(model, location[:-1]))
-        return Refusal(
-            f"{path}:{line}", f"unknown field '{field}'{hint}{more}", "correct or remove the field"
-        )
+        return Refusal(f"{path}:{line}", f"unknown field '{field}'{hint}{more}", "correct or remove the field")
     return Refusal(f"{path}:{line}", f"{field}: {first['msg']}{more}", "correct the value")
 
 
