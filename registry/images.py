@@ -74,7 +74,16 @@ def inspect(data: bytes) -> tuple[int, int, str]:
         raise
     except UnidentifiedImageError:
         raise BadImage("not a picture") from None
-    except Exception:  # Pillow raises many kinds for damaged files
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        ArithmeticError,
+        EOFError,
+        IndexError,
+        Image.DecompressionBombError,
+        MemoryError,
+    ):
         raise BadImage("image cannot be decoded") from None
     return width, height, {"jpeg": "jpg"}.get(kind, kind)
 

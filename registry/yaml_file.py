@@ -82,7 +82,8 @@ def _refuse_anchors(path: Path, data: bytes) -> None:
         return
     for event in yaml.parse(data, Loader=_Loader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            where = f"{path}:{event.start_mark.line + 1}"
+            mark = event.start_mark
+            where = f"{path}:{mark.line + 1}" if mark else str(path)
             raise Refusal(where, "anchors and aliases are not allowed", "write the value out")
 
 

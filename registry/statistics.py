@@ -1,0 +1,138 @@
+"""Statistics of selection: is a difference between two mixes larger than chance, and by how much?
+
+Two sources of chance are kept apart. *Training noise*: the same mix with another seed scores differently; it is
+measured by repeating trials and pooled over all candidates, since one candidate alone is repeated too rarely to
+know its own variance. *Item noise*: a benchmark is a sample of questions; it is measured by a paired bootstrap.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from registry.identity import order_key
+from registry.trial import Effect
+
+
+@dataclass(frozen=True)
+class PooledVariance:
+    """Variance of one paired difference, with the degrees of freedom it rests on."""
+
+    variance: float
+    degrees_of_freedom: float
+
+    def standard_error(self, repeats: int) -> float:
+        """Standard error of the mean of ``repeats`` differences."""
+        return math.sqrt(self.variance / repeats)
+
+    def effect(self, differences: Sequence[float], confidence: float, comparisons: int = 1) -> Effect:
+        """Mean of the differences with a two-sided Student interval.
+
+        ``comparisons`` > 1 makes the interval simultaneous over that many candidates (Bonferroni).
+        """
+        mean = math.fsum(differences) / len(differences)
+        error = self.standard_error(len(differences))
+        quantile = student_quantile(1 - (1 - confidence) / (2 * comparisons), self.degrees_of_freedom)
+        return Effect(mean=mean, low=mean - quantile * error, high=mean + quantile * error, se=error)
+
+
+def pooled_variance(
+    groups: Sequence[Sequence[float]], prior_deviation: float | None = None, prior_degrees: float = 0.0
+) -> PooledVariance | None:
+    """Variance within groups of repeated differences, pooled with a prior.
+
+    s² = (ν0·s0² + Σ_c Σ_r (d_cr − mean_c)²) / (ν0 + Σ_c (R_c − 1)). Returns None when neither a prior nor a
+    repeated group is there: one seed and no calibration tell nothing about noise.
+    """
+    degrees = prior_degrees if prior_deviation is not None else 0.0
+    total = degrees * (prior_deviation or 0.0) ** 2
+    for group in groups:
+        mean = math.fsum(group) / len(group)
+        total += math.fsum((value - mean) ** 2 for value in group)
+        degrees += len(group) - 1
+    return PooledVariance(total / degrees, degrees) if degrees > 0 else None
+
+
+def student_quantile(probability: float, degrees_of_freedom: float) -> float:
+    """Inverse of Student's t distribution function, by bisection to 1e-10."""
+    if not 0 < probability < 1:
+        raise ValueError(f"probability {probability} is not between 0 and 1")
+    if probability < 0.5:
+        return -student_quantile(1 - probability, degrees_of_freedom)
+    low, high = 0.0, 1.0
+    while student_distribution(high, degrees_of_freedom) < probability:
+        high *= 2
+    while high - low > 1e-10 * max(1.0, high):
+        middle = (low + high) / 2
+        if student_distribution(middle, degrees_of_freedom) < probability:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def student_distribution(value: float, degrees_of_freedom: float) -> float:
+    """P(T <= value) for Student's t: 1 − ½·I_x(ν/2, ½) with x = ν/(ν + t²)."""
+    x = degrees_of_freedom / (degrees_of_freedom + value * value)
+    tail = 0.5 * _incomplete_beta(degrees_of_freedom / 2, 0.5, x)
+    return 1 - tail if value >= 0 else tail
+
+
+def _incomplete_beta(a: float, b: float, x: float) -> float:
+    """Regularised incomplete beta function I_x(a, b) by its continued fraction (modified Lentz)."""
+    if x <= 0 or x >= 1:
+        return min(max(x, 0.0), 1.0)
+    if x > (a + 1) / (a + b + 2):
+        return 1 - _incomplete_beta(b, a, 1 - x)
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
+    tiny = 1e-300
+    c, d = 1.0, 1 / max(tiny, 1 - (a + b) * x / (a + 1))
+    fraction = d
+    for m in range(1, 1000):
+        for term in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            d = 1 / _away_from_zero(1 + term * d, tiny)
+            c = _away_from_zero(1 + term / c, tiny)
+            fraction *= c * d
+        if abs(c * d - 1) < 1e-15:
+            break
+    return front * fraction / a
+
+
+def _away_from_zero(value: float, tiny: float) -> float:
+    return value if abs(value) > tiny else tiny
+
+
+Items = Mapping[str, Mapping[str, float]]
+"""Benchmark -> item group -> 0..1."""
+
+
+def item_bootstrap(
+    candidate: Sequence[Items], baseline: Sequence[Items], confidence: float = 0.95, draws: int = 2000
+) -> Effect:
+    """Difference of the guide average with the sampling error of the benchmark items.
+
+    ``candidate[r]`` and ``baseline[r]`` are the item scores of seed r. Items are resampled within each benchmark,
+    paired between the two mixes; their scores are averaged over seeds first. Returns points (0..100). Seeded by
+    the item names, so it is the same on every machine.
+    """
+    import numpy as np
+
+    per_benchmark = []
+    for name in sorted(candidate[0]):
+        keys = sorted(candidate[0][name])
+        difference = np.zeros(len(keys))
+        for ours, theirs in zip(candidate, baseline, strict=True):
+            difference += np.array([ours[name][key] - theirs[name][key] for key in keys])
+        per_benchmark.append(difference * (100 / len(candidate)))
+    generator = np.random.Generator(np.random.PCG64(order_key("bootstrap", *sorted(candidate[0]))))
+    averages = np.zeros(draws)
+    for difference in per_benchmark:
+        picks = generator.integers(0, len(difference), size=(draws, len(difference)))
+        averages += difference[picks].mean(axis=1) / len(per_benchmark)
+    mean = float(np.mean([difference.mean() for difference in per_benchmark]))
+    low, high = np.quantile(averages, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Effect(mean=mean, low=float(low), high=float(high), se=float(averages.std(ddof=1)))
