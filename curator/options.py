@@ -1,7 +1,6 @@
 """Options that many commands share, each defined once. Imports click and the standard library only.
 
-Parameters they pass: ``home: Path``, ``as_json: bool``, ``dry_run: bool``, ``seed: int``, ``name: str | None``,
-``yes: bool``.
+They pass ``home: Path``, ``as_json: bool``, ``dry_run: bool``, ``seed: int``, ``name: str | None``, ``yes: bool``.
 """
 
 from __future__ import annotations
