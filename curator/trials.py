@@ -1,0 +1,174 @@
+"""Runs trials: asks trainer processes to train and score, a few at a time, and never does a finished one again.
+
+A trainer process (``python -m trainers serve``) lives as long as the wave of trials it serves, so interpreter and
+model libraries start once. It is spoken to in JSON lines; results are read from the data home.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import IO, Any, Self
+
+from registry.errors import Refusal
+
+Event = dict[str, Any]
+Listener = Callable[[Event], None]
+
+STDERR_LINES = 40
+"""Last lines of a trainer's log that are kept to explain a crash."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One thing a trainer process is asked to do."""
+
+    body: dict[str, Any]
+    label: str
+    """For people: what this is."""
+
+
+class Trainer:
+    """One trainer process and the conversation with it."""
+
+    def __init__(self, threads: int = 1) -> None:
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
+        environment |= {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "trainers", "serve"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        self._log: deque[str] = deque(maxlen=STDERR_LINES)
+        self._ids = itertools.count(1)
+        self._reader = threading.Thread(target=self._drain, args=(self._process.stderr,), daemon=True)
+        self._reader.start()
+
+    def ask(self, request: Request, listen: Listener) -> Event:
+        """Send one request and wait; progress goes to ``listen``.
+
+        Raises Refusal when the request is refused or the process dies.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        number = next(self._ids)
+        try:
+            self._process.stdin.write(json.dumps({**request.body, "id": number}) + "\n")
+            self._process.stdin.flush()
+        except OSError:
+            raise self._died(request) from None
+        for line in self._process.stdout:
+            event: Event = json.loads(line)
+            if event.get("id") != number:
+                continue
+            if event["event"] == "done":
+                return event
+            if event["event"] == "refused":
+                raise Refusal(event["where"], event["what"], event["way_out"])
+            listen({**event, "label": request.label})
+        raise self._died(request)
+
+    def kill(self) -> None:
+        """End the process at once; what it had not finished is not there."""
+        self._process.kill()
+
+    def close(self, kill: bool = False) -> None:
+        """End the process: politely by closing its input, or at once."""
+        if kill:
+            self.kill()
+        with contextlib.suppress(OSError):
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+        self._process.wait()
+        self._reader.join()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+
+    def _drain(self, stream: IO[str] | None) -> None:
+        assert stream is not None
+        for line in stream:
+            self._log.append(line.rstrip())
+
+    def _died(self, request: Request) -> Refusal:
+        status = self._process.wait()
+        self._reader.join()
+        told = next((line for line in reversed(self._log) if line.strip()), "it left no message")
+        return Refusal(
+            f"trainer process, {request.label}",
+            f"ended with status {status}: {told}",
+            "see that 'pip install vlm-curator[train]' was done and memory is free, then run the command again",
+        )
+
+
+class Workers:
+    """A fixed number of trainer processes, started when they are first needed."""
+
+    def __init__(self, count: int = 2, threads: int = 1) -> None:
+        self.count = count
+        self._threads = threads
+        self._trainers: list[Trainer] = []
+        self._idle: queue.SimpleQueue[Trainer] = queue.SimpleQueue()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        for trainer in self._trainers:
+            trainer.close(kill=kind is not None)
+        self._trainers = []
+
+    def warm_up(self) -> None:
+        """Start the processes now, so that they import their libraries while something else is prepared."""
+        while len(self._trainers) < self.count:
+            self._trainers.append(Trainer(self._threads))
+            self._idle.put(self._trainers[-1])
+
+    def run(self, jobs: Sequence[Sequence[Request]], listen: Listener) -> list[list[Event]]:
+        """Do all ``jobs``; the requests of one job go to one process in their order. Results in the order of the jobs.
+
+        ``listen`` is called with every event, one at a time. The first refusal drops what has not begun and is raised.
+        """
+        self.warm_up()
+        lock = threading.Lock()
+
+        def tell(event: Event) -> None:
+            with lock:
+                listen(event)
+
+        pool = ThreadPoolExecutor(self.count)
+        try:
+            futures = [pool.submit(self._one_job, number, job, tell) for number, job in enumerate(jobs)]
+            return [future.result() for future in futures]
+        except BaseException:
+            for trainer in self._trainers:  # a thread that waits for a trainer ends when the trainer does
+                trainer.kill()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _one_job(self, number: int, requests: Sequence[Request], tell: Listener) -> list[Event]:
+        trainer = self._idle.get()
+        answers = []
+        try:
+            for request in requests:
+                tell({"event": "started", "label": request.label, "job": number})
+                answer = trainer.ask(request, lambda event: tell({**event, "job": number}))
+                answers.append(answer)
+                tell({**answer, "label": request.label, "job": number})
+        finally:
+            self._idle.put(trainer)
+        return answers
