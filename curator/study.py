@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from registry.statistics import Items
 from registry.trial import CandidateDecision, DecisionRule, Effect, Noise
 
 
@@ -56,8 +57,8 @@ class Outcome:
     samples: int
     scores: Mapping[str, float]
     """Benchmark -> 0..100."""
-    items: Mapping[str, Mapping[str, float]]
-    """Benchmark -> item group -> 0..1."""
+    items: Items
+    """Benchmark -> stratum -> item group -> 0..1."""
 
     @property
     def average(self) -> float:

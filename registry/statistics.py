@@ -106,8 +106,8 @@ def _away_from_zero(value: float, tiny: float) -> float:
     return value if abs(value) > tiny else tiny
 
 
-Items = Mapping[str, Mapping[str, float]]
-"""Benchmark -> item group -> 0..1."""
+Items = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""Benchmark -> stratum -> item group -> 0..1. A benchmark's score is 100 x the mean of its strata's means."""
 
 
 def item_bootstrap(
@@ -115,24 +115,24 @@ def item_bootstrap(
 ) -> Effect:
     """Difference of the guide average with the sampling error of the benchmark items.
 
-    ``candidate[r]`` and ``baseline[r]`` are the item scores of seed r. Items are resampled within each benchmark,
-    paired between the two mixes; their scores are averaged over seeds first. Returns points (0..100). Seeded by
-    the item names, so it is the same on every machine.
+    ``candidate[r]`` and ``baseline[r]`` are the item scores of seed r. Items are resampled within each stratum of
+    each benchmark, paired between the two mixes; their scores are averaged over seeds first. Returns points
+    (0..100). Seeded by the benchmark names, so it is the same on every machine.
     """
     import numpy as np
 
-    per_benchmark = []
-    for name in sorted(candidate[0]):
-        keys = sorted(candidate[0][name])
-        difference = np.zeros(len(keys))
-        for ours, theirs in zip(candidate, baseline, strict=True):
-            difference += np.array([ours[name][key] - theirs[name][key] for key in keys])
-        per_benchmark.append(difference * (100 / len(candidate)))
     generator = np.random.Generator(np.random.PCG64(order_key("bootstrap", *sorted(candidate[0]))))
-    averages = np.zeros(draws)
-    for difference in per_benchmark:
-        picks = generator.integers(0, len(difference), size=(draws, len(difference)))
-        averages += difference[picks].mean(axis=1) / len(per_benchmark)
-    mean = float(np.mean([difference.mean() for difference in per_benchmark]))
+    averages, mean = np.zeros(draws), 0.0
+    for name in sorted(candidate[0]):
+        strata = candidate[0][name]
+        for stratum in sorted(strata):
+            keys = sorted(strata[stratum])
+            total = np.zeros(len(keys))
+            for ours, theirs in zip(candidate, baseline, strict=True):
+                total += [ours[name][stratum][key] - theirs[name][stratum][key] for key in keys]
+            weight = 100 / (len(candidate) * len(strata) * len(candidate[0]))
+            picks = generator.integers(0, len(keys), size=(draws, len(keys)))
+            averages += total[picks].mean(axis=1) * weight
+            mean += float(total.mean()) * weight
     low, high = np.quantile(averages, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Effect(mean=mean, low=float(low), high=float(high), se=float(averages.std(ddof=1)))

@@ -122,6 +122,10 @@ class BenchmarkScore(BaseModel):
     breakdown: dict[str, float] = Field(default_factory=dict)
     items: dict[str, float] = Field(default_factory=dict)
     """Item group -> 0..1: the unit of the paired bootstrap."""
+    strata: dict[str, str] = Field(default_factory=dict)
+    """Item group -> stratum; the score is 100 x the mean over strata of the mean of their items (MME's tasks)."""
+    partial: bool = False
+    """True when the score does not cover the whole benchmark."""
     questions: int = 0
     unresolved: int = 0
     """Replies that no rule could settle; counted as wrong."""

@@ -1,0 +1,191 @@
+"""The laboratory: turns the runs a strategy asks for into outcomes, with real mixes, trials and scores.
+
+For each run the mix is built, the two stages are trained in trainer processes, every guide benchmark is scored, and
+the outcome is read back from the data home. Whatever is finished there is never done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from curator.mix import build_mix
+from curator.study import Outcome, Outcomes, Run, Study, Wave
+from curator.trials import Listener, Request, Workers
+from registry.benchmark import load_benchmark
+from registry.checkpoint import base_digest, base_folder
+from registry.errors import Refusal
+from registry.mix import MixInfo
+from registry.recipe import Recipe, RecipePart
+from registry.scores import score_path
+from registry.store import Home
+from registry.trial import (
+    BenchmarkScore,
+    Scale,
+    Settings,
+    Stage,
+)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A guide benchmark and the table it reads."""
+
+    name: str
+    table: Path
+    table_digest: str
+
+
+@dataclass
+class Laboratory:
+    """Turns runs into outcomes: recipes to mixes, mixes to trials, trials to scores."""
+
+    home: Home
+    study: Study
+    scale: Scale
+    baseline: Recipe
+    pretrain: Recipe | None
+    benches: tuple[Bench, ...]
+    rules: str
+    workers: Workers
+    listen: Listener
+    outcomes: dict[Run, Outcome] = field(default_factory=dict)
+    trials: dict[str, str] = field(default_factory=dict)
+    """Digest -> folder name of every trial that was used."""
+
+    @cached_property
+    def base(self) -> Path:
+        """Folder of the base checkpoint."""
+        return base_folder(self.scale.base)
+
+    @cached_property
+    def base_digest(self) -> str:
+        """Digest of the base checkpoint."""
+        return base_digest(self.base)
+
+    @cached_property
+    def pretrain_mix(self) -> tuple[Path, MixInfo] | None:
+        """The mix of the first stage, the same for every trial."""
+        return build_mix(self.home, self.pretrain) if self.pretrain is not None else None
+
+    def measure(self, wave: Wave) -> Outcomes:
+        """Train and score what is not there yet; return the outcome of every run."""
+        self._train_first_stages(sorted({run.seed for run in wave}))
+        plans = [(run, *self._plan(run)) for run in wave]
+        unique = {settings.digest(): (name, settings, mix) for _, name, settings, mix, _ in plans}
+        jobs = [self._job(name, settings, mix) for name, settings, mix in unique.values()]
+        self.workers.run([job for job in jobs if job], self.listen)
+        found = {run: self._read(settings, info) for run, _, settings, _, info in plans}
+        self.outcomes.update(found)
+        return found
+
+    def mix_of(self, run: Run) -> tuple[Path, MixInfo]:
+        """Build (or find) the mix of a run."""
+        by_name = {candidate.name: candidate for candidate in self.study.candidates}
+        parts = [RecipePart(recipe=self.baseline.name)]
+        parts += [RecipePart(dataset=by_name[name].dataset, part=by_name[name].part) for name in run.joined]
+        recipe = Recipe(name=mix_name(self.baseline.name, run.joined), seed=self.baseline.seed, parts=parts)
+        return build_mix(self.home, recipe, nested={self.baseline.name: self.baseline})
+
+    def _train_first_stages(self, seeds: Iterable[int]) -> None:
+        if self.scale.pretrain is None or self.pretrain_mix is None:
+            return
+        folder, _ = self.pretrain_mix
+        jobs = []
+        for seed in seeds:
+            settings = self._settings(self.scale.pretrain, None, self.pretrain_mix[1], seed)
+            if not self._finished(settings):
+                jobs.append([self._train_request(f"pretrain-s{seed}", settings, folder)])
+        self.workers.run(jobs, self.listen)
+        for seed in seeds:
+            self._finished(self._settings(self.scale.pretrain, None, self.pretrain_mix[1], seed))
+
+    def _plan(self, run: Run) -> tuple[str, Settings, Path, MixInfo]:
+        folder, info = self.mix_of(run)
+        init = None
+        if self.scale.pretrain is not None and self.pretrain_mix is not None:
+            init = self._settings(self.scale.pretrain, None, self.pretrain_mix[1], run.seed).digest()
+        settings = self._settings(self.scale.sft, init, info, run.seed)
+        return f"{info.name}-s{run.seed}", settings, folder, info
+
+    def _settings(self, stage: Stage, init: str | None, mix: MixInfo, seed: int) -> Settings:
+        return Settings(stage=stage, base=self.base_digest, init=init, mix=mix.content_digest, seed=seed)
+
+    def _job(self, name: str, settings: Settings, mix: Path) -> list[Request]:
+        """What is still to be done for one trial: training, and each missing score."""
+        folder = self._finished(settings)
+        requests = [] if folder else [self._train_request(name, settings, mix)]
+        trial = folder or self.home.folder("trials", name, settings.digest())
+        missing = [bench for bench in self.benches if not score_file(trial, bench, self.rules).is_file()]
+        return requests + [self._score_request(name, trial, bench) for bench in missing]
+
+    def _finished(self, settings: Settings) -> Path | None:
+        folder = self.home.find("trials", settings.digest())
+        if folder is not None:
+            self.trials[settings.digest()] = folder.name
+        return folder
+
+    def _train_request(self, name: str, settings: Settings, mix: Path) -> Request:
+        body = {
+            "do": "train",
+            "home": str(self.home.path),
+            "name": name,
+            "base": str(self.base),
+            "settings": settings.model_dump(mode="json"),
+            "mix": mix.name,
+        }
+        return Request(body, name)
+
+    def _score_request(self, name: str, trial: Path, bench: Bench) -> Request:
+        body = {
+            "do": "score",
+            "home": str(self.home.path),
+            "trial": trial.name,
+            "benchmark": bench.name,
+            "table": str(bench.table),
+            "rules": self.rules,
+            "max_new_tokens": self.scale.max_new_tokens,
+        }
+        return Request(body, f"{name} · {bench.name}")
+
+    def _read(self, settings: Settings, info: MixInfo) -> Outcome:
+        folder = self._finished(settings)
+        assert folder is not None, "a trial that was run is there"
+        scores = {bench.name: read_score(folder, bench, self.rules) for bench in self.benches}
+        return Outcome(
+            trial=settings.digest(),
+            mix=info.name,
+            samples=info.samples,
+            scores={name: score.score for name, score in scores.items()},
+            items={name: _by_stratum(score) for name, score in scores.items()},
+        )
+
+
+def mix_name(baseline: str, joined: tuple[str, ...]) -> str:
+    """Human name of a mix: short for one candidate, counted for many (the digest tells them apart)."""
+    if not joined:
+        return baseline
+    more = f"{len(joined) - 1}+" if len(joined) > 1 else ""
+    return f"{baseline}+{more}{joined[-1].replace('/', '.')}"
+
+
+def score_file(trial: Path, bench: Bench, rules: str) -> Path:
+    """Where the score of one trial on one table lies."""
+    return score_path(trial, bench.name, load_benchmark(bench.name).VERSION, rules, bench.table_digest)
+
+
+def read_score(trial: Path, bench: Bench, rules: str) -> BenchmarkScore:
+    """The stored score; raises Refusal when it is not there."""
+    path = score_file(trial, bench, rules)
+    if not path.is_file():
+        raise Refusal(str(path), "this score is not there", "run 'curator score' for the trial")
+    return BenchmarkScore.model_validate_json(path.read_bytes())
+
+
+def _by_stratum(score: BenchmarkScore) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    for group, value in score.items.items():
+        found.setdefault(score.strata.get(group, ""), {})[group] = value
+    return found

@@ -1,0 +1,38 @@
+"""Base checkpoints: where one lies, and the digest of its files. No torch: only names and bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from registry.errors import Refusal
+from registry.identity import digest
+from registry.scores import file_digest
+
+DEMO = "demo"
+"""Name of the base checkpoint that ships with the package."""
+DEMO_FOLDER = Path(__file__).parent.parent / "trainers" / "demo_base"
+
+WEIGHTS = (".safetensors",)
+REFUSED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+"""Pickled weights run code when they are loaded: never read."""
+
+
+def base_folder(base: str) -> Path:
+    """The folder of a base checkpoint: the packaged one for ``demo``, else a path; raises Refusal without weights."""
+    folder = DEMO_FOLDER if base == DEMO else Path(base).expanduser()
+    if not any(path.suffix in WEIGHTS for path in _files(folder)):
+        pickled = any(path.suffix in REFUSED for path in _files(folder))
+        what = "holds only pickled weights, which can run code" if pickled else "has no safetensors weights"
+        raise Refusal(f"base checkpoint {folder}", what, "give a folder in transformers' layout with *.safetensors")
+    return folder
+
+
+def base_digest(folder: Path) -> str:
+    """sha256 over the names and contents of every file of a checkpoint folder."""
+    return digest({path.relative_to(folder).as_posix(): file_digest(path) for path in _files(folder)})
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))

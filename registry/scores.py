@@ -1,0 +1,23 @@
+"""Where the score of a trial on a benchmark lies. Written by trainers, read by curator."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from registry.identity import digest, short
+
+
+def score_path(trial: Path, benchmark: str, version: int, rules: str, table_digest: str) -> Path:
+    """``<trial>/scores/<benchmark>-<d>.json``; the answers lie beside it with the ending ``.parquet``.
+
+    The digest covers what the replies and the score depend on beside the trial: scorer version, rule set, table.
+    """
+    identity = digest({"benchmark": benchmark, "version": version, "rules": rules, "table": table_digest})
+    return trial / "scores" / f"{benchmark}-{short(identity)}.json"
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
