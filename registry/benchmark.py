@@ -1,0 +1,171 @@
+"""What a benchmark is: questions from a published table, a prompt for each, and a score from the replies.
+
+A benchmark is one file in ``registry/benchmarks/``, found by its name, that offers what :class:`Benchmark` lists.
+Nothing here needs a model: who has the replies of any model, made anywhere, can score them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from registry import discovery
+from registry.errors import Refusal
+
+PACKAGE = "registry.benchmarks"
+
+Index = int | str
+"""Name of a prompt in its table: int when every index of the table is one, else text."""
+
+
+def _no_image() -> None:
+    """The picture of a question that has none."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One prompt of a benchmark. Light: the picture is read from the table only when it is asked for."""
+
+    index: Index
+    group: str
+    """Prompts that are scored together share it: the circular variants of a question, the pair of a picture."""
+    text: str
+    options: Mapping[str, str]
+    """Letter -> option text, in order of the letters; empty for questions without options."""
+    answer: str
+    """The right reply as published: a letter, ``Yes`` / ``No``, or a text."""
+    category: str = ""
+    row: Mapping[str, str] = field(default_factory=dict)
+    """The other non-missing text cells of the table row, by lower-case column name."""
+    altered: tuple[str, ...] = ()
+    """Columns whose cell the published rules lose or rewrite when they read the table (table.py)."""
+    image_key: str = ""
+    """Equal for prompts of one table that share a picture; empty where there is none."""
+    read_image: Callable[[], str | None] = field(default=_no_image, repr=False, compare=False)
+
+    @property
+    def image_base64(self) -> str | None:
+        """The encoded picture (JPEG, PNG, …) as base64 text, read now; None for a question without one."""
+        return self.read_image()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one reply was taken for."""
+
+    index: Index
+    group: str
+    extracted: str
+    """Letter, ``Z``, ``Yes``, ``No``, ``Unknown`` or a normalised text; empty when nothing could be made of it."""
+    hit: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """The score of one set of replies on one benchmark under one named set of rules."""
+
+    benchmark: str
+    version: int
+    rules: str
+    score: float
+    """0..100; equal to ``metrics[PRIMARY]`` and to :func:`score_of_items`."""
+    metrics: dict[str, float]
+    breakdown: dict[str, float]
+    """Category -> figure in the benchmark's own unit (0..100; MME tasks 0..200)."""
+    items: dict[str, float]
+    """Group -> 0..1, the unit of a paired bootstrap; ``score = 100 * mean over strata of mean of items``."""
+    strata: dict[str, str] = field(default_factory=dict)
+    """Group -> stratum; empty means all groups are in one, so that the score is the plain mean of the items."""
+    answers: list[Answer] = field(default_factory=list)
+    unresolved: int = 0
+    """Replies no rule could read. They count as wrong; no judge is asked and nothing is drawn at random."""
+    partial: bool = False
+    """True when the score does not cover the whole benchmark."""
+    notes: list[str] = field(default_factory=list)
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-ready figures without the per-item part."""
+        return {
+            "benchmark": self.benchmark,
+            "version": self.version,
+            "rules": self.rules,
+            "score": self.score,
+            "metrics": self.metrics,
+            "breakdown": self.breakdown,
+            "groups": len(self.items),
+            "prompts": len(self.answers),
+            "unresolved": self.unresolved,
+            "partial": self.partial,
+            "notes": self.notes,
+        }
+
+
+class Benchmark(Protocol):
+    """What the module of a benchmark offers."""
+
+    @property
+    def NAME(self) -> str:  # noqa: N802 - a module constant
+        """Equal to the file name."""
+
+    @property
+    def TITLE(self) -> str:  # noqa: N802 - a module constant
+        """For people."""
+
+    @property
+    def VERSION(self) -> int:  # noqa: N802 - a module constant
+        """Raised when the same replies would score differently."""
+
+    @property
+    def PRIMARY(self) -> str:  # noqa: N802 - a module constant
+        """The key of ``Result.metrics`` that is the score."""
+
+    @property
+    def RANGE(self) -> tuple[float, float]:  # noqa: N802 - a module constant
+        """Least and greatest value of the score."""
+
+    def questions(self, table: Path, limit: int | None = None) -> Iterator[Question]:
+        """The prompts of a published table in its order, at most ``limit``; Refusal with file:line for a bad one."""
+
+    def prompt(self, question: Question) -> str:
+        """The text part of the user's turn; the picture goes before it."""
+
+    def score(self, questions: Sequence[Question], replies: Mapping[Index, str], rules: str) -> Result:
+        """Score ``replies``, which must hold one for every question; others are ignored."""
+
+
+def names() -> list[str]:
+    """The benchmarks there are, sorted."""
+    return discovery.names(discovery.package_folder(PACKAGE), ".py")
+
+
+def load_benchmark(name: str) -> Benchmark:
+    """The benchmark of this name; Refusal with the nearest known name when there is none."""
+    return cast("Benchmark", discovery.load_module(PACKAGE, name, "benchmark"))
+
+
+def score_of_items(items: Mapping[str, float], strata: Mapping[str, str] | None = None) -> float:
+    """``100 * mean over strata of (mean of the items in the stratum)``: 0..100, NaN for no items.
+
+    A group that ``strata`` does not name belongs to the stratum ``""``.
+    """
+    cells: dict[str, list[float]] = {}
+    for group, value in items.items():
+        cells.setdefault((strata or {}).get(group, ""), []).append(value)
+    means = [sum(values) / len(values) for values in cells.values()]
+    return 100 * sum(means) / len(means) if means else float("nan")
+
+
+def check_replies(benchmark: str, questions: Sequence[Question], replies: Mapping[Index, str]) -> None:
+    """Refuse an empty question list and any question without a reply."""
+    if not questions:
+        raise Refusal(f"benchmark {benchmark}", "no question to score", "give a table that has rows of this benchmark")
+    absent = [question.index for question in questions if question.index not in replies]
+    if absent:
+        few = ", ".join(map(str, absent[:5])) + (", …" if len(absent) > 5 else "")
+        raise Refusal(
+            f"benchmark {benchmark}",
+            f"{len(absent)} of {len(questions)} questions have no reply (index {few})",
+            "answer the missing ones, or score only what is there with --partial",
+        )

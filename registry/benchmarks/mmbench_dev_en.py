@@ -1,0 +1,35 @@
+"""MMBench, English, dev split: 4,329 prompts that are 1,164 questions, scored circularly.
+
+Table ``MMBench_DEV_EN.tsv``: index, question, hint, A .. D, answer, category, image, l2-category, split. Each question
+stands in the table once per rotation of its options; it counts only when all rotations are answered right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from registry import multiple_choice
+from registry.benchmark import Index, Question, Result
+from registry.table import read_questions
+
+NAME = "mmbench_dev_en"
+TITLE = "MMBench dev (English, circular)"
+VERSION = 1
+PRIMARY = "overall"
+RANGE = (0.0, 100.0)
+
+
+def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+    """The prompts, grouped by the index of their main question."""
+    return read_questions(table, multiple_choice.circular_group, ("image", "A", "B", "answer"), limit)
+
+
+def prompt(question: Question) -> str:
+    """LLaVA's multiple-choice form."""
+    return multiple_choice.prompt(question)
+
+
+def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: str) -> Result:
+    """Circular accuracy x 100, overall and by ability."""
+    return multiple_choice.score(multiple_choice.Identity(NAME, VERSION), questions, replies, rules)

@@ -1,0 +1,35 @@
+"""ScienceQA, test questions that have a picture: 2,017 prompts with up to five options, plain accuracy.
+
+Table ``ScienceQA_TEST.tsv``: index, question, hint (ScienceQA's context), A .. E, answer, category, image. LLaVA's own
+script (66.8 for LLaVA-1.5-7B in the paper's Table 1) reads replies by a stricter rule; this is the other one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from registry import multiple_choice
+from registry.benchmark import Index, Question, Result
+from registry.table import read_questions
+
+NAME = "scienceqa_test"
+TITLE = "ScienceQA test (questions with a picture)"
+VERSION = 1
+PRIMARY = "overall"
+RANGE = (0.0, 100.0)
+
+
+def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+    """The prompts; each is a group of its own."""
+    return read_questions(table, lambda row: str(row.index), ("image", "A", "B", "answer"), limit)
+
+
+def prompt(question: Question) -> str:
+    """LLaVA's multiple-choice form, the context as hint."""
+    return multiple_choice.prompt(question)
+
+
+def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: str) -> Result:
+    """Accuracy x 100, overall and by category where the table has one."""
+    return multiple_choice.score(multiple_choice.Identity(NAME, VERSION), questions, replies, rules)

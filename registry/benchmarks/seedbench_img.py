@@ -1,0 +1,35 @@
+"""SEED-Bench, the questions about pictures (tasks 1 to 9): 14,233 prompts with four options, plain accuracy.
+
+Table ``SEEDBench_IMG.tsv``: index, image, question, A .. D, answer, category (the nine task names). The overall figure
+is the mean over prompts, so large tasks weigh more; the authors' own rule (ranking the option texts) is another protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from registry import multiple_choice
+from registry.benchmark import Index, Question, Result
+from registry.table import read_questions
+
+NAME = "seedbench_img"
+TITLE = "SEED-Bench (image)"
+VERSION = 1
+PRIMARY = "overall"
+RANGE = (0.0, 100.0)
+
+
+def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+    """The prompts; each is a group of its own."""
+    return read_questions(table, lambda row: str(row.index), ("image", "A", "B", "answer"), limit)
+
+
+def prompt(question: Question) -> str:
+    """LLaVA's multiple-choice form."""
+    return multiple_choice.prompt(question)
+
+
+def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: str) -> Result:
+    """Accuracy x 100, overall and per task."""
+    return multiple_choice.score(multiple_choice.Identity(NAME, VERSION), questions, replies, rules)
