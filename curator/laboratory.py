@@ -6,10 +6,12 @@ the outcome is read back from the data home. Whatever is finished there is never
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from curator.mix import build_mix
 from curator.study import Outcome, Outcomes, Run, Study, Wave
@@ -20,7 +22,7 @@ from registry.errors import Refusal
 from registry.mix import MixInfo
 from registry.recipe import Recipe, RecipePart
 from registry.scores import score_path
-from registry.store import Home
+from registry.store import COST, Home, read_record
 from registry.trial import (
     BenchmarkScore,
     Scale,
@@ -88,6 +90,39 @@ class Laboratory:
         parts += [RecipePart(dataset=by_name[name].dataset, part=by_name[name].part) for name in run.joined]
         recipe = Recipe(name=mix_name(self.baseline.name, run.joined), seed=self.baseline.seed, parts=parts)
         return build_mix(self.home, recipe, nested={self.baseline.name: self.baseline})
+
+    def plan(self) -> dict[str, Any]:
+        """What the study will cost at least, before anything is spent."""
+        rule = self.study.rule
+        everything = tuple(candidate.name for candidate in self.study.candidates)
+        wave = [Run(names, seed) for names in ((), everything) for seed in range(rule.seeds)]
+        first = [settings for _, settings, _, _ in map(self._plan, wave)]
+        baseline, total = self.mix_of(Run((), 0))[1].samples, self.mix_of(Run(everything, 0))[1].samples
+        trained = rule.seeds * (baseline + total + sum(baseline + c.samples for c in self.study.candidates))
+        rate = self._seconds_per_sample()
+        return {
+            "study": self.study.name,
+            "candidates": [
+                {"name": c.name, "category": c.category, "samples": c.samples} for c in self.study.candidates
+            ],
+            "categories": list(self.study.categories),
+            "seeds": rule.seeds,
+            "max_seeds": rule.max_seeds,
+            "trials_at_least": rule.seeds * (len(self.study.candidates) + 2),
+            "trials_finished": sum(self._finished(settings) is not None for settings in first),
+            "samples_at_least": trained,
+            "expected_cpu_seconds": trained * rate if rate is not None else None,
+        }
+
+    def _seconds_per_sample(self) -> float | None:
+        """Measured in this home: CPU seconds per trained sample over all finished trials; None without any."""
+        seconds, samples = 0.0, 0
+        for folder in self.home.finished("trials"):
+            cost = folder / COST
+            if cost.is_file():
+                seconds += float(json.loads(cost.read_bytes()).get("cpu_seconds", 0))
+                samples += read_record(folder).rows_out
+        return seconds / samples if samples else None
 
     def _train_first_stages(self, seeds: Iterable[int]) -> None:
         if self.scale.pretrain is None or self.pretrain_mix is None:

@@ -1,0 +1,84 @@
+"""Train one stage of a scale on one mix, in a trainer process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from curator.trials import Listener, Request, Workers
+from registry.checkpoint import base_digest, base_folder
+from registry.errors import Refusal, did_you_mean
+from registry.mix import MixReader
+from registry.store import Home, read_record
+from registry.trial import Scale, Settings, Stage
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """A trial that is fully determined: what it is, what it will be called, whether it is there."""
+
+    name: str
+    settings: Settings
+    base: Path
+    mix: Path
+    samples: int
+    finished: Path | None
+
+
+def plan_training(home: Home, mix: str, scale: Scale, stage: str, init: str | None, seed: int) -> TrainPlan:
+    """Resolve names to a trial; raises Refusal for an unknown mix, stage or upstream trial."""
+    folder = find_folder(home, "mixes", mix)
+    info = MixReader(home, folder).info
+    base = base_folder(scale.base)
+    settings = Settings(
+        stage=_stage(scale, stage),
+        base=base_digest(base),
+        init=read_record(find_folder(home, "trials", init)).digest if init else None,
+        mix=info.content_digest,
+        seed=seed,
+    )
+    name = f"{info.name}-s{seed}" if stage == "sft" else f"{stage}-{info.name}-s{seed}"
+    return TrainPlan(name, settings, base, folder, info.samples, home.find("trials", settings.digest()))
+
+
+def train(home: Home, plan: TrainPlan, listen: Listener) -> Path:
+    """Train unless it is there already; the folder of the trial."""
+    if plan.finished is not None:
+        return plan.finished
+    body = {
+        "do": "train",
+        "home": str(home.path),
+        "name": plan.name,
+        "base": str(plan.base),
+        "settings": plan.settings.model_dump(mode="json"),
+        "mix": plan.mix.name,
+    }
+    with Workers(1) as workers:
+        workers.run([[Request(body, plan.name)]], listen)
+    folder = home.find("trials", plan.settings.digest())
+    assert folder is not None, "a trial that was trained is there"
+    return folder
+
+
+def find_folder(home: Home, stage: str, name: str) -> Path:
+    """A finished folder of the home by its full name, its name without digest (if only one), or its digest."""
+    finished = home.finished(stage)
+    exact = [folder for folder in finished if folder.name == name]
+    loose = [f for f in finished if f.name.rsplit("-", 1)[0] == name or f.name.rsplit("-", 1)[1] == name[:12]]
+    found = exact or loose
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Refusal(f"{stage} '{name}'", "more than one has this name", ", ".join(folder.name for folder in found))
+    known = [folder.name for folder in finished]
+    hint = did_you_mean(name, [*known, *(n.rsplit("-", 1)[0] for n in known)])
+    raise Refusal(f"{stage} '{name}'", f"there is none in {home.path}{hint}", "see 'curator query' for what is there")
+
+
+def _stage(scale: Scale, name: str) -> Stage:
+    stages = {"sft": scale.sft, "pretrain": scale.pretrain}
+    stage = stages.get(name)
+    if stage is None:
+        known = ", ".join(key for key, value in stages.items() if value is not None)
+        raise Refusal(f"scale '{scale.name}'", f"has no stage '{name}'", f"choose one of: {known}")
+    return stage
