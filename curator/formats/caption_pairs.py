@@ -1,0 +1,31 @@
+"""Rows of a picture and its caption. The request is one of the card's ``prompts``, drawn by the row's id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from curator.prompts import BRIEF_CAPTION
+from curator.raw_sample import RawSample, Rejected, Unusable, pictures_of, text_of, with_markers
+from curator.reading import RawFiles, Values
+from registry.identity import order_key
+
+VERSION = 1
+COLUMNS = {"id": "id", "image": "image", "caption": "caption"}
+OPTIONAL = frozenset({"id"})
+
+
+def rows(source: RawFiles) -> Iterator[RawSample | Rejected]:
+    """Every pair as a request for a caption and the caption, without the blanks around it."""
+    prompts = source.prompts or [BRIEF_CAPTION]
+
+    def sample(source_id: str, row: Values) -> RawSample:
+        images = pictures_of(row["image"])
+        if not images:
+            raise Unusable("no image")
+        request = prompts[order_key("caption request", source_id) % len(prompts)]
+        caption = text_of(row["caption"], "caption").strip()
+        return RawSample(
+            source_id, images, [("user", with_markers(request, len(images))), ("assistant", caption)]
+        )
+
+    return source.convert(sample)

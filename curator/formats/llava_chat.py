@@ -1,0 +1,50 @@
+"""LLaVA's conversation rows: ``id``, ``image``, ``conversations: [{from: human|gpt, value}]``.
+
+The prompt is kept as it is, including where the row puts ``<image>``. ``role``/``content`` keys are read too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from curator.raw_sample import RawSample, Rejected, Turn, Unusable, pictures_of
+from curator.reading import RawFiles, Values
+
+VERSION = 1
+COLUMNS = {"id": "id", "image": "image", "conversations": "conversations"}
+OPTIONAL = frozenset({"id", "image"})
+
+_ROLES = {
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "assistant": "assistant",
+    "system": "system",
+}
+
+
+def rows(source: RawFiles) -> Iterator[RawSample | Rejected]:
+    """Every row as it was published."""
+    return source.convert(_sample)
+
+
+def _sample(source_id: str, row: Values) -> RawSample:
+    conversations = row["conversations"]
+    if not isinstance(conversations, list) or not conversations:
+        raise Unusable("no conversations", type(conversations).__name__)
+    return RawSample(source_id, pictures_of(row["image"]), [_turn(turn) for turn in conversations])
+
+
+def _turn(turn: Any) -> Turn:
+    if not isinstance(turn, dict):
+        raise Unusable("turn is not an object", type(turn).__name__)
+    said_by = turn.get("from", turn.get("role"))
+    text = turn.get("value", turn.get("content"))
+    role = _ROLES.get(said_by.lower()) if isinstance(said_by, str) else None
+    if role is None:
+        raise Unusable("unknown role", said_by)
+    if not isinstance(text, str):
+        raise Unusable("turn has no text", type(text).__name__)
+    return role, text

@@ -1,0 +1,280 @@
+"""Published rows -> canonical samples. Every row ends as a sample or in ``rejected.parquet`` with a reason."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from curator.pictures import Pictures
+from curator.raw_sample import Picture, RawSample, Rejected, Unusable
+from curator.reading import RawFiles
+from curator.rules import PartRules
+from curator.selection import Form, list_files, recognise
+from registry.card import Card
+from registry.errors import Refusal
+from registry.identity import digest
+from registry.images import BadImage, ImageRef, ImageStore, ImageWriter
+from registry.sample import SCHEMA_VERSION, arrow_schema, check, conversation, sample_id
+from registry.store import Home, Record, read_record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NORMALISE_VERSION = 1
+MAX_REJECTED = 0.05
+"""Share of rejected rows above which a run stops: beyond it the card, not the data, is likely to be wrong."""
+EARLY_ROWS = 2000
+"""After this many rows, all of them rejected, a run stops without reading the rest."""
+ROWS_PER_FILE = 65_536
+ROWS_PER_GROUP = 4096
+REJECTED_FILE = "rejected.parquet"
+_REMEMBERED = 200_000
+"""Picture paths whose digests are remembered, so that a picture with many questions is read once."""
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What normalising one raw folder would make."""
+
+    raw: Path
+    form: Form
+    source: RawFiles
+    settings: dict[str, Any]
+    folder: Path
+
+    @property
+    def digest(self) -> str:
+        """Identity of the samples folder."""
+        return digest(self.settings)
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """A finished samples folder and its account."""
+
+    folder: Path
+    record: Record
+    already_there: bool
+
+
+def form_settings(card: Card, form: Form) -> dict[str, Any]:
+    """Everything but the raw files that decides the samples. Facts for people are no part of it."""
+    return {
+        "dataset": card.name,
+        "form": form.settings(),
+        "parts": [part.model_dump(mode="json", include={"name", "category", "rule"}) for part in card.parts],
+        "prompts": card.prompts,
+        "versions": {
+            "format": form.module.VERSION,
+            "normalise": NORMALISE_VERSION,
+            "schema": SCHEMA_VERSION,
+        },
+    }
+
+
+def plan(home: Home, card: Card, raw: Path) -> Plan:
+    """Which form the raw files are in, and which folder they would become; reads no more than their headers."""
+    record = read_record(raw)
+    form, source = recognise(card, raw, record.settings.get("repo"))
+    settings = {**form_settings(card, form), "raw": record.digest}
+    return Plan(raw, form, source, settings, home.folder("samples", raw.name, digest(settings)))
+
+
+def normalise(
+    home: Home, card: Card, raw: Path, *, allow_rejected: bool = False, advance: Advance | None = None
+) -> Normalised:
+    """Make (or find) the samples folder of one raw folder.
+
+    Raises:
+        Refusal: more than ``MAX_REJECTED`` of the rows are rejected and ``allow_rejected`` is not set, or the
+            files are damaged or in no form that the card knows.
+    """
+    planned = plan(home, card, raw)
+    existing = home.find("samples", planned.digest)
+    if existing is not None:
+        return Normalised(existing, read_record(existing), already_there=True)
+    record = Record(
+        kind="samples",
+        name=planned.folder.name,
+        digest=planned.digest,
+        inputs={f"raw/{raw.name}": read_record(raw).digest},
+        settings=planned.settings,
+        versions={name: str(value) for name, value in planned.settings["versions"].items()},
+        command=f"curator pull {card.name}",
+    )
+    with home.making(planned.folder, record) as out:
+        account = _Account(allow_rejected)
+        _convert(home, card, planned, out, account, advance or (lambda _rows: None))
+        account.check_limit(card.name, at_end=True)
+        record.rows_in, record.rows_out = account.rows_in, account.rows_out
+        record.rejected = dict(sorted(account.rejected.items()))
+        record.check_rows()
+    return Normalised(planned.folder, record, already_there=False)
+
+
+def _convert(home: Home, card: Card, planned: Plan, out: Path, account: _Account, advance: Advance) -> None:
+    """Write samples and rejected rows; pictures are visible in the store before this returns."""
+    with (
+        contextlib.closing(Pictures(planned.raw, list_files(planned.raw))) as pictures,
+        ImageStore(home).writer() as store,
+        _Parts(out, arrow_schema()) as samples,
+        _Parts(out, rejected_schema(), REJECTED_FILE) as rejected,
+    ):
+        maker = _SampleMaker(card, pictures, store)
+        for row in _rows(planned):
+            made = row if isinstance(row, Rejected) else maker.make(row)
+            if isinstance(made, Rejected):
+                rejected.add({"source_id": made.source_id, "reason": made.reason, "detail": made.detail})
+                account.rejected[made.reason] += 1
+                account.example = account.example or f"{made.source_id}: {made.reason} {made.detail}".strip()
+            else:
+                samples.add(made)
+                account.rows_out += 1
+            advance(1)
+            account.check_limit(card.name)
+
+
+def _rows(planned: Plan) -> Iterator[RawSample | Rejected]:
+    rows: Iterator[RawSample | Rejected] = planned.form.module.rows(planned.source)
+    return rows
+
+
+def rejected_schema() -> pa.Schema:
+    """Columns of ``rejected.parquet``."""
+    import pyarrow as pa
+
+    return pa.schema([("source_id", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
+
+
+class _Account:
+    """Counts of one run, and the limit on rejected rows."""
+
+    def __init__(self, allow_rejected: bool) -> None:
+        self.rows_out = 0
+        self.rejected: Counter[str] = Counter()
+        self.example = ""
+        self._allow = allow_rejected
+
+    @property
+    def rows_in(self) -> int:
+        return self.rows_out + self.rejected.total()
+
+    def check_limit(self, name: str, *, at_end: bool = False) -> None:
+        """Raise Refusal over the limit; before the end only when nothing at all could be used so far."""
+        early = self.rows_out == 0 and self.rows_in == EARLY_ROWS
+        if self._allow or not (at_end or early):
+            return
+        total, bad = self.rows_in, self.rejected.total()
+        if total and bad <= MAX_REJECTED * total:
+            return
+        reasons = ", ".join(f"{reason} ({count:,})" for reason, count in self.rejected.most_common(5))
+        raise Refusal(
+            name,
+            f"{bad:,} of {total:,} rows cannot be used: {reasons or 'the files hold no rows'}; first: {self.example}",
+            f"correct the card's columns, or pass --allow-rejected to go on above {MAX_REJECTED:.0%}",
+        )
+
+
+class _SampleMaker:
+    """Turns raw samples into rows of the canonical schema."""
+
+    def __init__(self, card: Card, pictures: Pictures, store: ImageWriter) -> None:
+        self._name = card.name
+        self._rules = PartRules(card.parts)
+        self._pictures = pictures
+        self._store = store
+        self._refs: dict[str, ImageRef] = {}
+
+    def make(self, raw: RawSample) -> dict[str, Any] | Rejected:
+        """One row of the canonical schema, or why there is none."""
+        try:
+            return self._row(raw)
+        except Unusable as error:
+            return Rejected(raw.source_id, error.reason, error.detail)
+        except BadImage as error:
+            return Rejected(raw.source_id, str(error))
+        except UnicodeEncodeError:
+            return Rejected(raw.source_id, "text is not valid Unicode")
+
+    def _row(self, raw: RawSample) -> dict[str, Any]:
+        messages = conversation(raw.turns)
+        problem = check(messages, len(raw.images))
+        if problem is not None:
+            raise Unusable(problem)
+        part = self._rules.part_of(raw.source_id, messages)
+        if part is None:
+            raise Unusable("no part of the card takes it")
+        refs = [self._ref(picture) for picture in raw.images]
+        return {
+            "id": sample_id(messages, [ref.sha256 for ref in refs]),
+            "dataset": self._name,
+            "part": part.name,
+            "source_id": raw.source_id,
+            "category": part.category,
+            "images": [{"sha256": r.sha256, "width": r.width, "height": r.height} for r in refs],
+            "messages": messages,
+        }
+
+    def _ref(self, picture: Picture) -> ImageRef:
+        if isinstance(picture, bytes):
+            return self._store.add(picture)
+        if picture not in self._refs:
+            if len(self._refs) >= _REMEMBERED:
+                self._refs.clear()
+            self._refs[picture] = self._store.add(self._pictures.read(picture))
+        return self._refs[picture]
+
+
+class _Parts:
+    """Writes rows as ``part-00000.parquet`` … (or one named file) with bounded memory."""
+
+    def __init__(self, folder: Path, schema: pa.Schema, single: str | None = None) -> None:
+        self._folder, self._schema, self._single = folder, schema, single
+        self._rows: list[dict[str, Any]] = []
+        self._in_file = self._files = 0
+        self._writer: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self._flush()
+            if self._writer is None:
+                self._open()  # a dataset without rows still has its file, so readers need no special case
+        if self._writer is not None:
+            self._writer.close()
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Take one row."""
+        self._rows.append(row)
+        if len(self._rows) == ROWS_PER_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if not self._rows:
+            return
+        if self._writer is None:
+            self._open()
+        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+        self._in_file += len(self._rows)
+        self._rows = []
+        if self._in_file >= ROWS_PER_FILE and self._single is None:
+            self._writer.close()
+            self._writer, self._in_file = None, 0
+
+    def _open(self) -> None:
+        import pyarrow.parquet as pq
+
+        name = self._single or f"part-{self._files:05d}.parquet"
+        self._files += 1
+        self._writer = pq.ParquetWriter(self._folder / name, self._schema, compression="zstd")

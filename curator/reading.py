@@ -1,0 +1,211 @@
+"""Published files, read row by row: parquet, a JSON array, or JSON lines. Never all rows at once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from curator.raw_sample import RawSample, Rejected, Unusable, plain
+from registry.errors import Refusal
+
+DATA_SUFFIXES = (".parquet", ".json", ".jsonl")
+BATCH_BYTES = 32 * 1024 * 1024
+"""Rows with embedded pictures are read about this much at a time."""
+MAX_BATCH_ROWS = 1024
+CHUNK_CHARACTERS = 1 << 20
+MAX_ROW_CHARACTERS = 1 << 26
+"""One JSON row larger than this is a damaged file."""
+ROWS_LOOKED_AT = 100
+"""JSON rows whose keys are taken as a file's columns."""
+
+Values = dict[str, Any]
+"""Role -> value of one row."""
+
+
+@dataclass(frozen=True)
+class RawFiles:
+    """The data files of one pulled dataset, and which column plays which role."""
+
+    folder: Path
+    files: list[Path]
+    columns: dict[str, str]
+    """Role -> column name."""
+    options: dict[str, str] = field(default_factory=dict)
+    """The card's settings of the format."""
+    prompts: list[str] = field(default_factory=list)
+    """The card's requests for a caption."""
+
+    def rows(self) -> Iterator[tuple[str, Values] | Rejected]:
+        """``(source id, values by role)`` of every row; a row that is no object comes as Rejected.
+
+        The source id is the value of the ``id`` role, else ``<file>#<row>``.
+        """
+        wanted = list(dict.fromkeys(self.columns.values()))
+        for path in self.files:
+            name = path.relative_to(self.folder).as_posix()
+            for index, row in enumerate(read_rows(path, wanted)):
+                if not isinstance(row, dict):
+                    yield Rejected(f"{name}#{index}", "row is not an object", type(row).__name__)
+                    continue
+                values = {role: row.get(column) for role, column in self.columns.items()}
+                known = values.get("id")
+                yield (plain(str(known)) if known not in (None, "") else f"{name}#{index}"), values
+
+    def convert(self, make: Callable[[str, Values], RawSample]) -> Iterator[RawSample | Rejected]:
+        """Apply ``make`` to every row; what it raises as Unusable sets the row aside."""
+        for row in self.rows():
+            if isinstance(row, Rejected):
+                yield row
+                continue
+            source_id, values = row
+            try:
+                yield make(source_id, values)
+            except Unusable as error:
+                yield Rejected(source_id, error.reason, error.detail)
+
+    def option(self, name: str, *allowed: str) -> str:
+        """The card's value of a format option; the first allowed one is the default."""
+        value = self.options.get(name, allowed[0])
+        if value not in allowed:
+            raise Refusal(f"option '{name}'", f"'{value}' is not known", f"write one of: {', '.join(allowed)}")
+        return value
+
+
+def read_rows(path: Path, columns: list[str] | None = None) -> Iterator[Any]:
+    """The rows of one file as Python values; raises Refusal when the file is damaged."""
+    if path.suffix == ".parquet":
+        yield from _parquet_rows(path, columns)
+    elif path.suffix == ".jsonl":
+        yield from _json_lines(path)
+    else:
+        yield from _json_array(path)
+
+
+def columns_of(path: Path) -> set[str]:
+    """Column names of a parquet file, or the keys of the first rows of a JSON file."""
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        with _damage_as_refusal(path):
+            return set(pq.read_schema(path).names)
+    found: set[str] = set()
+    for index, row in enumerate(read_rows(path)):
+        if index == ROWS_LOOKED_AT:
+            break
+        found.update(row if isinstance(row, dict) else ())
+    return found
+
+
+def _parquet_rows(path: Path, columns: list[str] | None) -> Iterator[Any]:
+    import pyarrow.parquet as pq
+
+    with _damage_as_refusal(path), pq.ParquetFile(path, buffer_size=1 << 20) as file:
+        names = set(file.schema_arrow.names)
+        kept = None if columns is None else [column for column in columns if column in names]
+        for batch in file.iter_batches(_batch_rows(file), columns=kept):
+            yield from batch.to_pylist()
+
+
+def _batch_rows(file: Any) -> int:
+    """How many rows make about ``BATCH_BYTES``."""
+    metadata = file.metadata
+    size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    a_row = max(1, size // max(1, metadata.num_rows))
+    return int(max(1, min(MAX_BATCH_ROWS, BATCH_BYTES // a_row)))
+
+
+def _json_lines(path: Path) -> Iterator[Any]:
+    with _damage_as_refusal(path), path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise _damaged(path, f"line {number} is not JSON ({error})") from None
+
+
+def _json_array(path: Path) -> Iterator[Any]:
+    """Elements of a top-level JSON array, one at a time: memory does not grow with the file."""
+    with _damage_as_refusal(path), path.open(encoding="utf-8-sig") as file:
+        text = file.read(CHUNK_CHARACTERS).lstrip()
+        if not text.startswith("["):
+            raise _damaged(path, "is not a JSON array of rows")
+        elements = _Elements(path, file, text)
+        while (element := elements.next()) is not _END:
+            yield element
+
+
+_END = object()
+
+
+class _Elements:
+    """Decodes array elements out of a text that is read in chunks."""
+
+    def __init__(self, path: Path, file: Any, text: str) -> None:
+        self._path, self._file, self._text = path, file, text
+        self._at = 1
+        self._first = True
+        self._decoder = json.JSONDecoder()
+
+    def next(self) -> Any:
+        """The next element, or ``_END`` after the closing bracket."""
+        character = self._peek()
+        if character == "]":
+            return _END
+        if not self._first:
+            if character != ",":
+                raise _damaged(self._path, f"expected ',' and found {character!r}")
+            self._at += 1
+            self._peek()
+        self._first = False
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._text, self._at)
+            except ValueError as error:
+                self._grow(str(error))
+                continue
+            if end == len(self._text) and self._grow(None):
+                continue  # a number may go on in the next chunk
+            self._at = end
+            return value
+
+    def _peek(self) -> str:
+        """The next character that is not blank, without taking it."""
+        while True:
+            rest = len(self._text)
+            while self._at < rest and self._text[self._at] in " \t\r\n":
+                self._at += 1
+            if self._at < rest:
+                return self._text[self._at]
+            self._grow("the file ends inside the array")
+
+    def _grow(self, problem: str | None) -> bool:
+        """Read one more chunk; at the end of the file raise ``problem``, or give False when there is none."""
+        chunk = self._file.read(max(CHUNK_CHARACTERS, len(self._text) - self._at))
+        if not chunk or len(self._text) - self._at > MAX_ROW_CHARACTERS:
+            if problem is None:
+                return False
+            raise _damaged(self._path, f"a row is not JSON ({problem})")
+        self._text = self._text[self._at :] + chunk
+        self._at = 0
+        return True
+
+
+@contextlib.contextmanager
+def _damage_as_refusal(path: Path) -> Iterator[None]:
+    """Turn what the readers raise about a damaged file into a Refusal."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (UnicodeDecodeError, pa.ArrowException, RecursionError) as error:
+        raise _damaged(path, str(error).splitlines()[0]) from None
+
+
+def _damaged(path: Path, problem: str) -> Refusal:
+    return Refusal(path.name, problem, "pull the dataset again, or report the file to its publisher")
