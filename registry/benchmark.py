@@ -95,7 +95,7 @@ class Result:
             "metrics": self.metrics,
             "breakdown": self.breakdown,
             "groups": len(self.items),
-            "prompts": len(self.answers),
+            "questions": len(self.answers),
             "unresolved": self.unresolved,
             "partial": self.partial,
             "notes": self.notes,

@@ -43,7 +43,7 @@ REFERENCE_LIMIT = 64
 LETTERS = frozenset(string.ascii_uppercase)
 _READ_AS_TEXT = LETTERS | {"question", "hint", "answer"}
 _INTEGER = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
-_DECIMAL = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+_DECIMAL = re.compile(r"\s*[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)\s*", re.ASCII | re.IGNORECASE)
 _TRUTHS = {"True": "True", "TRUE": "True", "true": "True", "False": "False", "FALSE": "False", "false": "False"}
 
 
@@ -111,6 +111,15 @@ def read_table(path: Path, needs: tuple[str, ...] = (), *, pandas_words: bool = 
     rows = _with_int_index(rows)
     _check_references(path, rows, places)
     return Table(path, columns, rows, places)
+
+
+def read_cells(path: Path, needs: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells of every row of any TSV that has the columns ``needs``, one row in memory at a time."""
+    with _open(path) as file:
+        raw_rows = _raw_rows(path, file, 1, ROW_LIMIT_BYTES)
+        columns = _columns(path, next(raw_rows, None), needs)
+        for raw in raw_rows:
+            yield raw.line, _cells(path, columns, raw)
 
 
 def read_questions(
@@ -216,6 +225,13 @@ def _columns(path: Path, header: _Raw | None, needs: tuple[str, ...]) -> list[st
     return columns
 
 
+def _cells(path: Path, columns: list[str], raw: _Raw) -> dict[str, str]:
+    if len(raw.cells) != len(columns):
+        what = f"{len(raw.cells)} cells where the header has {len(columns)}"
+        raise Refusal(f"{path}:{raw.line}", what, "the file may be cut off; fetch the table again")
+    return dict(zip(columns, raw.cells, strict=True))
+
+
 def _rows(
     path: Path, columns: list[str], raw_rows: Iterator[_Raw], missing: frozenset[str]
 ) -> tuple[list[Row], dict[str, tuple[int, int]]]:
@@ -224,10 +240,7 @@ def _rows(
     places: dict[str, tuple[int, int]] = {}
     first_line: dict[str, int] = {}
     for raw in raw_rows:
-        if len(raw.cells) != len(columns):
-            what = f"{len(raw.cells)} cells where the header has {len(columns)}"
-            raise Refusal(f"{path}:{raw.line}", what, "the file may be cut off; fetch the table again")
-        cells = dict(zip(columns, raw.cells, strict=True))
+        cells = _cells(path, columns, raw)
         image = cells.pop("image", None)
         if image is not None and image in MISSING_WORDS:
             continue
@@ -276,9 +289,11 @@ def _rewritten(row: Row, cells: dict[str, str]) -> Row:
 def _as_numbers(texts: dict[int, str], has_gaps: bool) -> dict[int, str]:
     """The texts of one column as they read after numbers were inferred from all of them."""
     values = texts.values()
-    if not has_gaps and all(_INTEGER.fullmatch(text) for text in values):
-        fits = all(-(2**63) <= int(text) < 2**64 for text in values)
-        return {place: str(int(text)) for place, text in texts.items()} if fits else texts
+    if all(_INTEGER.fullmatch(text) for text in values):
+        if not all(-(2**63) <= int(text) < 2**64 for text in values):
+            return texts
+        if not has_gaps:
+            return {place: str(int(text)) for place, text in texts.items()}
     if all(_DECIMAL.fullmatch(text) for text in values):
         return {place: str(float(text)) for place, text in texts.items()}
     if all(text in _TRUTHS for text in values):

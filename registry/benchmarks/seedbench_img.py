@@ -1,7 +1,7 @@
 """SEED-Bench, the questions about pictures (tasks 1 to 9): 14,233 prompts with four options, plain accuracy.
 
 Table ``SEEDBench_IMG.tsv``: index, image, question, A .. D, answer, category (the nine task names). The overall figure
-is the mean over prompts, so large tasks weigh more; the authors' own rule (ranking the option texts) is another protocol.
+is the mean over prompts, so large tasks weigh more. The authors' own rule (ranking the option texts) is another one.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@ VLMEvalKit and the paper have no such benchmark, so its figures compare only wit
 * the Hub's parquet layout: image (bytes), pid, question, choices (list or null), answer, unit; or
 * a TSV of the usual table format whose options stand in columns ``A``, ``B``, … and whose ``answer`` is the text.
 
-Rule, for questions with choices: the reply is matched to a letter as in every multiple-choice table (named profile) and
-is right when that option's text is the answer. Else normalised exact match: lower case, no ``$``, no unit of the row at
+Rule, for questions with choices: a reply that is one option's text (normalised as below) chooses that option; any other
+is matched to a letter as in every multiple-choice table (named profile); it is right when the chosen text is the
+answer. For questions without: normalised exact match: lower case, no ``$``, no unit of the row at
 the end, no full stop at the end, one form of the minus sign, no commas within numbers, no blanks around ``/``; two
 numbers (whole, decimal or a fraction) are equal when their values are.
 """
@@ -106,11 +107,18 @@ def _graded(question: Question, reply: str, rules: str) -> Answer:
     unit = question.row.get("unit", "")
     truth = normalised(question.answer, unit)
     if question.options:
-        letter = option_letter(reply, question.options, rules) or ""
+        letter = _chosen(reply, question.options, unit) or option_letter(reply, question.options, rules) or ""
         hit = letter in question.options and normalised(question.options[letter], unit) == truth
         return Answer(question.index, question.group, letter, hit)
     extracted = normalised(reply, unit)
     return Answer(question.index, question.group, extracted, extracted == truth)
+
+
+def _chosen(reply: str, options: Mapping[str, str], unit: str) -> str | None:
+    """The letter of the one option whose text the whole reply is."""
+    said = normalised(reply, unit)
+    letters = [letter for letter, text in options.items() if normalised(text, unit) == said]
+    return letters[0] if len(letters) == 1 else None
 
 
 def _accuracy(values: Sequence[float]) -> float:
@@ -133,16 +141,17 @@ def _from_parquet(path: Path, limit: int | None) -> Iterator[Question]:
         reason = str(error).splitlines()[0][:200]
         raise Refusal(str(path), f"cannot be read as parquet ({reason})", "fetch the file again") from None
     pictures = _Pictures(file)
-    for place, row in enumerate(rows):
-        yield _parquet_question(row, place, pictures)
+    indexes = [str(row.get("pid") or place) for place, row in enumerate(rows)]
+    all_ints = all(index.isdecimal() for index in indexes)
+    for place, (row, index) in enumerate(zip(rows, indexes, strict=True)):
+        yield _parquet_question(row, int(index) if all_ints else index, place, pictures)
 
 
-def _parquet_question(row: Mapping[str, Any], place: int, pictures: _Pictures) -> Question:
-    index = str(row.get("pid") or place)
+def _parquet_question(row: Mapping[str, Any], index: Index, place: int, pictures: _Pictures) -> Question:
     cells = {name: str(row[name]) for name in _COLUMNS if name in row and isinstance(row[name], (str, int))}
     return Question(
-        index=int(index) if index.isdecimal() else index,
-        group=index,
+        index=index,
+        group=str(index),
         text=cells.get("question", ""),
         options=dict(zip(string.ascii_uppercase, row["choices"] or [], strict=False)),
         answer=cells.get("answer", ""),

@@ -1,0 +1,133 @@
+"""``curator score``: score a trained model, or predictions made anywhere, by the published rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from curator.options import dry_run_option, home_option, json_option
+
+if TYPE_CHECKING:
+    from registry.benchmark import Result
+    from registry.trial import BenchmarkScore
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command(name="score")
+@click.argument("trial", required=False)
+@click.option(
+    "--predictions", type=_FILE, metavar="FILE", help="Replies to score: .jsonl or .tsv with index, prediction."
+)
+@click.option("--benchmark", "benchmarks", multiple=True, metavar="NAME", help="Benchmark (repeat for a trial).")
+@click.option("--data", "table", type=_FILE, metavar="TABLE", help="Its published table; default: the one in the home.")
+@click.option("--rules", default="2024-05", show_default=True, metavar="SET", help="Rules that read the replies.")
+@click.option("--partial", is_flag=True, help="Score only the questions that have a prediction.")
+@click.option("--answers", type=_FILE, metavar="FILE", help="Write what each prediction was taken for (.jsonl).")
+@click.option(
+    "--max-new-tokens", default=16, show_default=True, type=click.IntRange(1, 4096), help="Of a trial's reply."
+)
+@dry_run_option
+@json_option
+@home_option
+def command(trial: str | None, predictions: Path | None, **asked: Any) -> None:
+    r"""Score a TRIAL of the data home, or a file of predictions, on published benchmarks.
+
+    Predictions need no model: whatever produced them, they are read by the rules of the scorer behind most published
+    figures (--rules names its version). Replies no rule can read count as wrong and are reported.
+
+    \b
+    Examples:
+      curator score demo-baseline-s0 --benchmark mme
+      curator score --predictions replies.jsonl --data MMBench_DEV_EN.tsv --benchmark mmbench_dev_en --json
+    """
+    if (trial is None) == (predictions is None):
+        raise click.UsageError("Give either a TRIAL or --predictions FILE.")
+    if predictions is not None:
+        _score_predictions(predictions, **asked)
+    elif trial is not None:
+        _score_trial(trial, **asked)
+
+
+def _score_predictions(
+    predictions: Path,
+    benchmarks: Sequence[str],
+    table: Path | None,
+    rules: str,
+    partial: bool,
+    answers: Path | None,
+    **asked: Any,
+) -> None:
+    from curator.score import score_predictions, write_answers
+
+    if len(benchmarks) != 1 or table is None:
+        raise click.UsageError("--predictions needs one --benchmark NAME and --data TABLE.")
+    result = score_predictions(predictions, table, benchmarks[0], rules, partial)
+    if answers is not None and not asked["dry_run"]:
+        write_answers(answers, result, predictions)
+    _print_result(result, asked["as_json"])
+
+
+def _score_trial(
+    trial: str, benchmarks: Sequence[str], table: Path | None, rules: str, home: Path, max_new_tokens: int, **asked: Any
+) -> None:
+    if not benchmarks or (table is not None and len(benchmarks) > 1):
+        raise click.UsageError("Give --benchmark NAME; with --data TABLE exactly one.")
+    if asked["partial"] or asked["answers"]:
+        raise click.UsageError("--partial and --answers go with --predictions.")
+    from curator.score import find_trial, missing_scores, score_trial
+    from curator.study_request import find_table
+    from registry.answers import check_rules
+    from registry.store import Home
+
+    opened = Home.default(home)
+    folder = find_trial(opened, trial)
+    benches = [find_table(opened, name, table) for name in benchmarks]
+    check_rules(rules)
+    if asked["dry_run"]:
+        _print_plan(folder, [bench.name for bench in missing_scores(folder, benches, rules)], asked["as_json"])
+        return
+    _print_scores(folder, score_trial(opened, folder, benches, rules, max_new_tokens), asked["as_json"])
+
+
+def _print_result(result: Result, as_json: bool) -> None:
+    from curator.output import note, print_fields, print_json, print_table
+
+    for line in result.notes:
+        note(f"note: {line}")
+    if as_json:
+        print_json(result.summary())
+        return
+    fields = [("benchmark", result.benchmark), ("rules", result.rules), ("score", f"{result.score:.2f}")]
+    print_fields([*fields, ("unresolved", result.unresolved), ("partial", "yes" if result.partial else None)])
+    figures = [("metric", name, round(value, 2)) for name, value in result.metrics.items()]
+    figures += [("category", name, round(value, 2)) for name, value in result.breakdown.items()]
+    print_table(("kind", "name", "figure"), figures)
+
+
+def _print_plan(trial: Path, missing: Sequence[str], as_json: bool) -> None:
+    from curator.output import print_fields, print_json
+
+    if as_json:
+        print_json({"trial": trial.name, "to_score": list(missing)})
+        return
+    print_fields([("trial", trial.name), ("to score", ", ".join(missing) or "nothing: every score is there")])
+
+
+def _print_scores(trial: Path, scores: Sequence[BenchmarkScore], as_json: bool) -> None:
+    from curator.output import note, print_json, print_table
+
+    for score in scores:
+        for line in score.notes:
+            note(f"note: {score.benchmark}: {line}")
+    if as_json:
+        shown = [score.model_dump(mode="json", exclude={"items", "strata"}) for score in scores]
+        print_json({"trial": trial.name, "scores": shown})
+        return
+    rows = [
+        (score.benchmark, score.rules, round(score.score, 2), score.questions, score.unresolved) for score in scores
+    ]
+    print_table(("benchmark", "rules", "score", "questions", "unresolved"), rows)

@@ -1,0 +1,172 @@
+"""Scores: of predictions made anywhere, without a model; and of a trial, by asking a trainer process."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curator.trials import Event, Request, Workers
+from registry.answers import check_rules
+from registry.benchmark import Result, load_benchmark
+from registry.errors import Refusal, did_you_mean
+from registry.table import read_cells
+
+if TYPE_CHECKING:
+    from curator.laboratory import Bench
+    from registry.store import Home
+    from registry.trial import BenchmarkScore
+
+_FORMATS = "JSON lines or tab-separated text with the columns index and prediction"
+
+
+def score_predictions(predictions: Path, table: Path, name: str, rules: str, partial: bool = False) -> Result:
+    """Score a file of predictions against the table of a benchmark.
+
+    With ``partial`` questions without a prediction are left out and the result says so; otherwise they are refused.
+    Predictions for rows the table does not have are counted in the notes.
+    """
+    check_rules(rules)
+    benchmark = load_benchmark(name)
+    said = read_predictions(predictions)
+    asked = list(benchmark.questions(table))
+    replies = {question.index: said[str(question.index)] for question in asked if str(question.index) in said}
+    answered = [question for question in asked if question.index in replies]
+    result = benchmark.score(answered if partial else asked, replies, rules)
+    notes = list(result.notes)
+    if len(answered) < len(asked):
+        notes.append(f"partial: {len(answered)} of {len(asked)} questions have a prediction")
+    if len(replies) < len(said):
+        notes.append(f"{len(said) - len(replies)} predictions are for no row of the table and were ignored")
+    return dataclasses.replace(result, partial=result.partial or len(answered) < len(asked), notes=notes)
+
+
+def read_predictions(path: Path) -> dict[str, str]:
+    """Index text -> reply, from ``.jsonl`` or ``.tsv``. Refusal (file:line) for a bad or second row."""
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise Refusal(
+            str(path), f"predictions cannot be read from {path.suffix or 'a file without ending'}", f"give {_FORMATS}"
+        )
+    found: dict[str, str] = {}
+    for line, index, reply in reader(path):
+        if index in found:
+            raise Refusal(f"{path}:{line}", f"index {index} has a prediction already", "keep one of them")
+        found[index] = reply
+    if not found:
+        raise Refusal(str(path), "no prediction in it", f"give {_FORMATS}")
+    return found
+
+
+def write_answers(path: Path, result: Result, predictions: Path) -> None:
+    """Write what each reply was taken for as JSON lines: index, group, prediction, extracted, hit."""
+    from registry.store import write_aside
+
+    said = read_predictions(predictions)
+    rows = [dataclasses.asdict(answer) | {"prediction": said[str(answer.index)]} for answer in result.answers]
+    text = "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
+    write_aside(path, text.encode())
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, str, str]]:
+    with path.open("rb") as file:
+        for line, raw in enumerate(file, start=1):
+            if not raw.strip():
+                continue
+            try:
+                row = json.loads(raw)
+            except ValueError:
+                raise Refusal(f"{path}:{line}", "not a JSON object", f"give {_FORMATS}") from None
+            yield line, *_index_and_reply(path, line, row)
+
+
+def _index_and_reply(path: Path, line: int, row: Any) -> tuple[str, str]:
+    if not isinstance(row, dict) or "index" not in row or "prediction" not in row:
+        keys = ", ".join(map(str, row)) if isinstance(row, dict) else type(row).__name__
+        hint = did_you_mean("prediction", row) if isinstance(row, dict) else ""
+        raise Refusal(f"{path}:{line}", f"no index and prediction in it ({keys[:80]}){hint}", f"give {_FORMATS}")
+    index, reply = row["index"], row["prediction"]
+    if not isinstance(index, (int, str)) or not isinstance(reply, (str, int, float, type(None))):
+        raise Refusal(f"{path}:{line}", "index or prediction is not plain text", f"give {_FORMATS}")
+    return _index_text(str(index)), "" if reply is None else str(reply)
+
+
+def _tab_separated(path: Path) -> Iterator[tuple[int, str, str]]:
+    for line, cells in read_cells(path, ("index", "prediction")):
+        yield line, _index_text(cells["index"]), cells["prediction"]
+
+
+def _index_text(index: str) -> str:
+    """The form an index has in a table: whole numbers without leading zeros or blanks."""
+    bare = index.strip()
+    return str(int(bare)) if bare.isdecimal() else bare
+
+
+_READERS: Mapping[str, Callable[[Path], Iterator[tuple[int, str, str]]]] = {
+    ".jsonl": _json_lines,
+    ".tsv": _tab_separated,
+}
+
+
+def find_trial(home: Home, name: str) -> Path:
+    """A finished trial by folder name, path, human name or digest; Refusal when it is none or several."""
+    finished = home.finished("trials")
+    wanted = Path(name).name
+    exact = [folder for folder in finished if folder.name == wanted]
+    loose = [folder for folder in finished if _is_called(folder.name, wanted)]
+    found = exact or loose
+    if len(found) == 1:
+        return found[0]
+    names = [folder.name for folder in found or finished]
+    if found:
+        raise Refusal(f"trial '{name}'", f"{len(found)} trials have this name", f"name one: {', '.join(names[:5])}")
+    hint = did_you_mean(wanted, names)
+    way_out = f"choose one in {home.stage('trials')}" if names else "run 'curator train' first"
+    raise Refusal(f"trial '{name}'", f"there is no such finished trial{hint}", way_out)
+
+
+def _is_called(folder: str, wanted: str) -> bool:
+    """Whether ``wanted`` is the human name or the digest (short or whole) of a folder."""
+    name, _, tail = folder.rpartition("-")
+    return wanted == name or (len(wanted) >= len(tail) and wanted.startswith(tail))
+
+
+def missing_scores(trial: Path, benches: Sequence[Bench], rules: str) -> list[Bench]:
+    """The benchmarks whose score is still to be made."""
+    from curator.laboratory import score_file
+
+    return [bench for bench in benches if not score_file(trial, bench, rules).is_file()]
+
+
+def score_trial(
+    home: Home, trial: Path, benches: Sequence[Bench], rules: str, max_new_tokens: int
+) -> list[BenchmarkScore]:
+    """Make the scores that are not there yet, in one trainer process, and read all of them."""
+    from curator.laboratory import read_score
+    from curator.output import note
+
+    def listen(event: Event) -> None:
+        if event["event"] == "started":
+            note(f"scoring {event['label']}")
+
+    missing = missing_scores(trial, benches, rules)
+    if missing:
+        requests = [_request(home, trial, bench, rules, max_new_tokens) for bench in missing]
+        with Workers(count=1) as workers:
+            workers.run([requests], listen)
+    return [read_score(trial, bench, rules) for bench in benches]
+
+
+def _request(home: Home, trial: Path, bench: Bench, rules: str, max_new_tokens: int) -> Request:
+    body = {
+        "do": "score",
+        "home": str(home.path),
+        "trial": trial.name,
+        "benchmark": bench.name,
+        "table": str(bench.table),
+        "rules": rules,
+        "max_new_tokens": max_new_tokens,
+    }
+    return Request(body, f"{trial.name} · {bench.name}")
