@@ -127,7 +127,8 @@ def list_files(folder: Path) -> list[str]:
     found = []
     for root, _, names in os.walk(folder):
         here = Path(root)
-        found += [(here / name).relative_to(folder).as_posix() for name in names if not (here / name).is_symlink()]
+        files = [here / name for name in names if not (here / name).is_symlink() and (here / name).is_file()]
+        found += [file.relative_to(folder).as_posix() for file in files]
     return sorted(set(found) - RESERVED)
 
 

@@ -1,0 +1,108 @@
+"""A Hub repository as the origin of a dataset: list its files at one commit, download them, resumably."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import re
+import urllib.parse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from registry.errors import Refusal
+
+REPO_TYPE = "dataset"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A file before it is here: path, bytes, and its sha256 where the publisher states one."""
+
+    path: str
+    size: int
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class HubListing:
+    """All files of a repository at one commit."""
+
+    commit: str
+    files: list[PublishedFile]
+
+
+def list_repository(repo: str, revision: str | None, endpoint: str | None = None) -> HubListing:
+    """The files of a dataset repository; ``revision`` (branch, tag or commit) is resolved to a commit."""
+    from huggingface_hub import HfApi
+
+    with _refusals(repo, revision):
+        info = HfApi(endpoint=_checked(endpoint)).dataset_info(repo, revision=revision, files_metadata=True)
+    if not _COMMIT.fullmatch(info.sha or ""):
+        raise Refusal(repo, f"the server gave no commit ({info.sha!r})", "check --endpoint")
+    return HubListing(str(info.sha), [_file(sibling) for sibling in info.siblings or []])
+
+
+def download(repo: str, commit: str, paths: list[str] | None, into: Path, endpoint: str | None = None) -> None:
+    """Bring files (all when ``paths`` is None) into a folder; what is there already is not fetched again."""
+    from huggingface_hub import snapshot_download
+
+    with _refusals(repo, commit), _progress_bars(shown=False):
+        snapshot_download(
+            repo,
+            repo_type=REPO_TYPE,
+            revision=commit,
+            local_dir=into,
+            endpoint=_checked(endpoint),
+            allow_patterns=None if paths is None else [glob.escape(path) for path in paths],
+        )
+
+
+def _file(sibling: Any) -> PublishedFile:
+    lfs = getattr(sibling, "lfs", None)
+    return PublishedFile(sibling.rfilename, int(sibling.size or 0), getattr(lfs, "sha256", None))
+
+
+def _checked(endpoint: str | None) -> str | None:
+    if endpoint is not None and urllib.parse.urlparse(endpoint).scheme not in ("http", "https"):
+        raise Refusal(f"--endpoint {endpoint}", "is no http address", "write it as https://host")
+    return endpoint
+
+
+@contextlib.contextmanager
+def _progress_bars(*, shown: bool) -> Iterator[None]:
+    """The client draws bars of its own; ours is enough. Its setting is put back afterwards."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    before = are_progress_bars_disabled()
+    switch: Callable[[], None] = enable_progress_bars if shown else disable_progress_bars
+    switch()
+    try:
+        yield
+    finally:
+        (disable_progress_bars if before else enable_progress_bars)()
+
+
+@contextlib.contextmanager
+def _refusals(repo: str, revision: str | None) -> Iterator[None]:
+    """Say what the client's errors mean for the user. Messages never hold the token."""
+    from huggingface_hub import errors
+
+    at = f"{repo}@{revision}" if revision else repo
+    try:
+        yield
+    except errors.GatedRepoError:
+        way_out = f"accept the terms on the page of {repo}, then set HF_TOKEN"
+        raise Refusal(at, "the dataset is gated and this account has not been let in", way_out) from None
+    except errors.RepositoryNotFoundError:
+        way_out = "check the card's hub_repo; set HF_TOKEN if it is private"
+        raise Refusal(at, "there is no such dataset repository, or it is private", way_out) from None
+    except errors.RevisionNotFoundError:
+        raise Refusal(at, "the repository has no such revision", "name a branch, tag or commit it has") from None
+    except errors.HFValidationError as error:
+        raise Refusal(at, str(error).splitlines()[0], "correct the card's hub_repo") from None
+    except (errors.HTTPError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
+        what = f"the Hub cannot be reached ({type(error).__name__})"
+        raise Refusal(at, what, "check the network or --endpoint, or pass --source with a local copy") from None

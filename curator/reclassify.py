@@ -1,0 +1,191 @@
+"""Reclassify: apply the rules of a card, as it is now, to samples that are already normalised.
+
+The result is a measure (``id``, ``part``, ``category``): the samples stay as they are, another card gives
+another measure, and the old card finds its old one again. Mixes read labels through ``labels``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from curator.measure import Advance, Measured, measure_folder, sample_tables, write_measure
+from curator.rules import PartRules, describe, first_text
+from curator.samples import Samples, current_parts
+from registry.card import Part
+from registry.identity import digest, order_key
+from registry.sample import Message
+from registry.store import Home, Record, is_finished, read_record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+VERSION = 1
+NAME = "labels"
+EXAMPLES = 3
+"""Examples of each move that an audit shows."""
+
+Label = tuple[str, str]
+"""``(part, category)``."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One sample of an audit."""
+
+    id: str
+    source_id: str
+    request: str
+    answer: str
+    images: list[str]
+    """sha256 of its pictures."""
+
+
+@dataclass
+class Move:
+    """Samples that one rule takes from one label to another (or leaves where they are)."""
+
+    before: Label
+    after: Label
+    rule: str
+    count: int = 0
+    examples: list[Example] = field(default_factory=list)
+    _keys: list[int] = field(default_factory=list, repr=False)
+
+    @property
+    def moved(self) -> bool:
+        """Whether the label changes."""
+        return self.before != self.after
+
+    def offer(self, row: dict[str, Any]) -> None:
+        """Keep the example if its place in a fixed shuffle is among the first: no order of files matters."""
+        key = order_key("audit", row["id"], row["source_id"])
+        if len(self._keys) == EXAMPLES and key >= self._keys[-1]:
+            return
+        at = sum(known <= key for known in self._keys)
+        self._keys.insert(at, key)
+        self.examples.insert(at, _example(row))
+        del self._keys[EXAMPLES:], self.examples[EXAMPLES:]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Every label before and after, with the rule that decided and a few examples."""
+
+    dataset: str
+    moves: list[Move]
+
+    @property
+    def samples(self) -> int:
+        """Samples looked at."""
+        return sum(move.count for move in self.moves)
+
+    @property
+    def moved(self) -> int:
+        """Samples whose label changes."""
+        return sum(move.count for move in self.moves if move.moved)
+
+    def plain(self) -> list[dict[str, Any]]:
+        """JSON form."""
+        return [
+            {
+                "from": {"part": move.before[0], "category": move.before[1]},
+                "to": {"part": move.after[0], "category": move.after[1]},
+                "rule": move.rule,
+                "samples": move.count,
+                "moved": move.moved,
+                "examples": [vars(example) for example in move.examples],
+            }
+            for move in self.moves
+        ]
+
+
+def labels_digest(samples: Samples) -> str:
+    """Identity of the labels: these samples under these rules."""
+    return digest({"labels": VERSION, "samples": samples.record.digest, "parts": current_parts(samples.card)})
+
+
+def labels(home: Home, samples: Samples, advance: Advance | None = None) -> Measured:
+    """Make (or find) the labels that the card gives its samples now."""
+    identity = labels_digest(samples)
+    folder = measure_folder(home, samples, NAME, identity)
+    if is_finished(folder):
+        return Measured(folder, read_record(folder), already_there=True)
+    record = Record(
+        kind="measures",
+        name=f"{samples.folder.name}/{folder.name}",
+        digest=identity,
+        inputs={f"samples/{samples.folder.name}": samples.record.digest},
+        rows_in=samples.record.rows_out,
+        rows_out=samples.record.rows_out,
+        settings={"parts": current_parts(samples.card)},
+        versions={"labels": str(VERSION)},
+        command=f"curator reclassify {samples.card.name}",
+    )
+    rules = PartRules(samples.card.parts)
+
+    def measured(table: pa.Table) -> pa.Table:
+        import pyarrow as pa
+
+        found = [_label(row, _decide(rules, row)) for row in _rows(table)]
+        parts, categories = [part for part, _ in found], [category for _, category in found]
+        return pa.table({"id": table.column("id"), "part": parts, "category": categories}, schema=_schema())
+
+    with home.making(folder, record) as out:
+        written = write_measure(samples, out, _schema(), measured, advance)
+        assert written == record.rows_in, f"{folder.name}: {written} rows for {record.rows_in} samples"
+    return Measured(folder, record, already_there=False)
+
+
+def audit(samples: Samples, advance: Advance | None = None) -> Audit:
+    """Compare the labels in the samples with those of the card's rules now; writes nothing."""
+    rules = PartRules(samples.card.parts)
+    moves: dict[tuple[Label, Label], Move] = {}
+    for path in samples.files():
+        for table in sample_tables(path):
+            for row in _rows(table):
+                part = _decide(rules, row)
+                before, after = (row["part"], row["category"]), _label(row, part)
+                rule = describe(part.rule) if part is not None else "no rule takes it: it stays"
+                move = moves.setdefault((before, after), Move(before, after, rule))
+                move.count += 1
+                move.offer(row)
+            (advance or (lambda _rows: None))(table.num_rows)
+    ordered = sorted(moves.values(), key=lambda move: (not move.moved, -move.count, move.before, move.after))
+    return Audit(samples.card.name, ordered)
+
+
+def categories_after(audited: Audit) -> dict[str, int]:
+    """Category -> samples, after the moves."""
+    counts: Counter[str] = Counter()
+    for move in audited.moves:
+        counts[move.after[1]] += move.count
+    return dict(sorted(counts.items()))
+
+
+def _rows(table: pa.Table) -> Iterable[dict[str, Any]]:
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def _decide(rules: PartRules, row: dict[str, Any]) -> Part | None:
+    return rules.part_of(row["source_id"], row["messages"])
+
+
+def _label(row: dict[str, Any], part: Part | None) -> Label:
+    """The part's label; a sample that no rule takes keeps its own."""
+    return (part.name, part.category) if part is not None else (row["part"], row["category"])
+
+
+def _example(row: dict[str, Any]) -> Example:
+    messages: list[Message] = row["messages"]
+    images = [image["sha256"] for image in row["images"]]
+    return Example(row["id"], row["source_id"], first_text(messages, "user"), first_text(messages, "assistant"), images)
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([("id", pa.string()), ("part", pa.string()), ("category", pa.string())])
