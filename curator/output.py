@@ -10,10 +10,12 @@ import contextlib
 import csv
 import io
 import json
+import math
 import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -23,6 +25,7 @@ Advance = Callable[[int], None]
 
 _BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _HARMLESS = "\n\t"
+_CSV_BUFFER = 65_536
 
 
 def visible(text: str) -> str:
@@ -49,8 +52,31 @@ def _escaped(character: str) -> str:
 
 def print_json(value: Any) -> None:
     """Print one JSON value on stdout; control codes are escaped by JSON itself."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=str, allow_nan=False)
-    click.echo(_json_safe(text))
+    click.echo(_json_safe(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)))
+
+
+def print_json_rows(rows: Iterable[dict[str, Any]]) -> None:
+    """Print a JSON array of objects on stdout, one a line, as they come."""
+    separator = "["
+    for row in rows:
+        click.echo(separator + _json_safe(json.dumps(plain(row), ensure_ascii=False, allow_nan=False)), nl=False)
+        separator = ",\n "
+    click.echo("[]" if separator == "[" else "]")
+
+
+def plain(value: Any) -> Any:
+    """``value`` in the types that JSON has: NaN and infinity are None, bytes are hex, other values are their text."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    return float(value) if isinstance(value, Decimal) and value.is_finite() else str(value)
 
 
 def _json_safe(text: str) -> str:
@@ -61,38 +87,52 @@ def _json_safe(text: str) -> str:
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows as CSV on stdout; the header comes first, an absent value is an empty field."""
+    """Print rows as CSV on stdout as they come; an absent value is an empty field, a list or struct is JSON.
+
+    Text is exact in a file or pipe; on a terminal control codes are made visible.
+    """
+    shown = visible if sys.stdout.isatty() else str
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([["" if value is None else visible(str(value)) for value in row] for row in rows])
+    for row in rows:
+        writer.writerow([shown(_csv_field(value)) for value in row])
+        if buffer.tell() > _CSV_BUFFER:
+            click.echo(buffer.getvalue(), nl=False)
+            buffer.seek(0)
+            buffer.truncate()
     click.echo(buffer.getvalue(), nl=False)
 
 
+def _csv_field(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (dict, list, tuple)):
+        return json.dumps(plain(value), ensure_ascii=False)
+    return str(value)
+
+
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, max_width: int | None = None
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, max_width: int | None = None, exact: bool = False
 ) -> None:
     """Print rows as an aligned table on stdout: numbers to the right, an absent value as ``-``.
+
+    ``exact`` prints numbers as they are, without thousands separators or rounding.
 
     On a terminal the widest text columns are cut (with ``…``) so that a row fits its width; in a pipe or file
     nothing is cut.
     """
     values = [list(row) for row in rows]
-    cells = [[cell(value) for value in row] for row in values]
+    cells = [[_exact(value) if exact else cell(value) for value in row] for row in values]
     right = [_is_numeric([row[i] for row in values]) for i in range(len(columns))]
-    widths = [
-        max([display_width(name), *(display_width(row[i]) for row in cells)])
-        for i, name in enumerate(columns)
-    ]
+    widths = [max([display_width(name), *(display_width(row[i]) for row in cells)]) for i, name in enumerate(columns)]
     if max_width is None and sys.stdout.isatty():
         max_width = shutil.get_terminal_size().columns
     if max_width is not None:
         widths = _fitted(widths, max_width)
     lines = [list(columns), ["─" * width for width in widths], *cells]
     for line in lines:
-        padded = [
-            _padded(text, width, to_right) for text, width, to_right in zip(line, widths, right, strict=True)
-        ]
+        padded = [_padded(text, width, to_right) for text, width, to_right in zip(line, widths, right, strict=True)]
         click.echo("  ".join(padded).rstrip())
 
 
@@ -151,19 +191,22 @@ def cell(value: Any) -> str:
     return one_line(str(value))
 
 
+def _exact(value: Any) -> str:
+    """A number with all its digits; anything else as ``cell`` shows it."""
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else cell(value)
+
+
 def display_width(text: str) -> int:
     """Columns a text takes in a terminal: wide East Asian characters count two, combining marks none."""
     if text.isascii():
         return len(text)
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def _is_numeric(values: Sequence[Any]) -> bool:
     known = [value for value in values if value is not None]
     return bool(known) and all(
-        isinstance(value, (int, float)) and not isinstance(value, bool) for value in known
+        isinstance(value, (int, float, Decimal)) and not isinstance(value, bool) for value in known
     )
 
 

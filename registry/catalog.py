@@ -176,9 +176,10 @@ TABLES: dict[str, Table] = {
 
 @dataclass(frozen=True)
 class Answer:
-    """Column names, and the rows as they are read."""
+    """Column names and DuckDB types, and the rows as they are read."""
 
     columns: list[str]
+    types: list[str]
     batches: Iterator[list[tuple[Any, ...]]]
 
     def rows(self) -> list[tuple[Any, ...]]:
@@ -230,11 +231,12 @@ class Catalog:
         try:
             self._refuse_writing(sql)
             cursor = self._connection.execute(sql)
-            columns = [column[0] for column in cursor.description or []]
+            described = cursor.description or []
             first = cursor.fetchmany(ROWS_AT_ONCE)
         except duckdb.Error as error:
             raise _query_refusal(error) from None
-        return Answer(columns, self._batches(first, cursor))
+        names, types = [str(column[0]) for column in described], [str(column[1]) for column in described]
+        return Answer(names, types, self._batches(first, cursor))
 
     def _batches(
         self, first: list[tuple[Any, ...]], cursor: duckdb.DuckDBPyConnection
