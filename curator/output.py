@@ -7,11 +7,9 @@ whatever goes to a terminal passes through ``visible``. rich is imported only to
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import json
 import math
-import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -91,6 +89,8 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
     Text is exact in a file or pipe; on a terminal control codes are made visible.
     """
+    import csv
+
     shown = visible if sys.stdout.isatty() else str
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -127,6 +127,8 @@ def print_table(
     right = [_is_numeric([row[i] for row in values]) for i in range(len(columns))]
     widths = [max([display_width(name), *(display_width(row[i]) for row in cells)]) for i, name in enumerate(columns)]
     if max_width is None and sys.stdout.isatty():
+        import shutil
+
         max_width = shutil.get_terminal_size().columns
     if max_width is not None:
         widths = _fitted(widths, max_width)

@@ -265,7 +265,7 @@ class Catalog:
 
     def _lock(self) -> None:
         """From here on: no file but samples, no network, no extension, no spilling to disk, no change of this."""
-        allowed = _quoted(f"{self._found.home / 'samples'}/")
+        allowed = quoted(f"{self._found.home / 'samples'}/")
         self._connection.execute(f"SET allowed_directories = [{allowed}]")
         self._connection.execute("SET temp_directory = ''")
         self._connection.execute("SET enable_external_access = false")
@@ -296,19 +296,19 @@ class Catalog:
             raise _query_refusal(error, lines_before=1) from None
 
 
+def quoted(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def _samples_view(name: str, table: Table, files: list[Path]) -> str:
     if not files:
         empty = ", ".join(f'NULL::{kind} AS "{column}"' for column, kind in table.columns.items())
         return f"CREATE VIEW {name} AS SELECT {empty} WHERE false"
-    paths = ", ".join(_quoted(_without_glob(path)) for path in files)
+    paths = ", ".join(quoted(_without_glob(path)) for path in files)
     stored = ", ".join(f'"{column}"' for column in table.columns if column != "folder")
     folder = "parse_path(filename)[-2] AS folder"
     return f"CREATE VIEW {name} AS SELECT {stored}, {folder} FROM read_parquet([{paths}], filename = true)"  # noqa: S608 - paths are quoted
-
-
-def _quoted(text: str) -> str:
-    """A SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _without_glob(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -21,5 +20,7 @@ class Refusal(Exception):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``" did you mean 'x'?"`` for the nearest known name, or an empty string."""
+    import difflib  # only when something went wrong: start-up stays light
+
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean '{near[0]}'?" if near else ""

@@ -14,7 +14,7 @@ from typing import Any
 
 from registry.discovery import names
 from registry.errors import Refusal, did_you_mean
-from registry.yaml_text import read_raw
+from registry.yaml_text import read_text
 
 Row = dict[str, Any]
 
@@ -45,7 +45,7 @@ def card_paths(home: Path) -> dict[str, Path]:
 
 def card_facts(path: Path) -> Row:
     """One card as nested text, ``null`` as None; raises Refusal when the file is no mapping of fields."""
-    raw, _ = read_raw(path)
+    raw = read_text(path)
     if not isinstance(raw, dict):
         raise Refusal(str(path), "the file is not a mapping of fields", "start it with 'name: …'")
     facts: Row = _without_null(raw)

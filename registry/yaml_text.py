@@ -5,6 +5,8 @@ Anchors and aliases are refused: they are how a small file becomes a large one.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,47 @@ _Loader: type[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 def read_raw(path: Path) -> tuple[Any, Any]:
     """``(value, node tree)`` of a YAML file with every scalar as text; the nodes carry line numbers."""
+    with _reading(path) as data:
+        _refuse_anchors(data)
+        loader = _Loader(data)
+        try:
+            node = loader.get_single_node()
+            return (loader.construct_document(node) if node is not None else None), node
+        finally:
+            loader.dispose()
+
+
+def read_text(path: Path) -> Any:
+    """The value alone, three times as fast: one pass over the events of the file, without nodes."""
+    with _reading(path) as data:
+        loader = _Loader(data)
+        try:
+            loader.get_event()  # start of the stream
+            if isinstance(loader.get_event(), yaml.StreamEndEvent):
+                return None
+            value = _built(loader, loader.get_event())
+            loader.get_event()  # end of the document
+            extra = loader.get_event()
+            if not isinstance(extra, yaml.StreamEndEvent):
+                raise _NotOurs(extra, "more than one document", "keep the first one only")
+        finally:
+            loader.dispose()
+    return value
+
+
+class _NotOurs(Exception):
+    """YAML that is valid but that no file of ours may hold."""
+
+    def __init__(self, event: yaml.Event, what: str, way_out: str) -> None:
+        super().__init__(what)
+        self.line = event.start_mark.line + 1 if event.start_mark else 0
+        self.what = what
+        self.way_out = way_out
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[bytes]:
+    """The bytes of a file; whatever goes wrong with them, here or in the block, becomes a Refusal."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -27,29 +70,50 @@ def read_raw(path: Path) -> tuple[Any, Any]:
     if len(data) > MAX_BYTES:
         raise Refusal(str(path), f"{len(data):,} bytes is more than {MAX_BYTES:,}", "split the file")
     try:
-        _refuse_anchors(path, data)
-        loader = _Loader(data)
-        try:
-            node = loader.get_single_node()
-            value = loader.construct_document(node) if node is not None else None
-        finally:
-            loader.dispose()
+        yield data
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise Refusal(f"{path}{line}", f"not valid YAML ({problem})", "check indentation and quotes there") from None
+    except _NotOurs as error:
+        raise Refusal(f"{path}:{error.line}", error.what, error.way_out) from None
     except RecursionError:
         raise Refusal(str(path), "nested too deeply", "flatten the file") from None
-    return value, node
 
 
-def _refuse_anchors(path: Path, data: bytes) -> None:
+def _refuse_anchors(data: bytes) -> None:
     """Aliases let a kilobyte expand to gigabytes: no file of ours needs them."""
     if b"&" not in data and b"*" not in data:  # the common case: no second pass over the file
         return
     for event in yaml.parse(data, Loader=_Loader):
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            mark = event.start_mark
-            where = f"{path}:{mark.line + 1}" if mark else str(path)
-            raise Refusal(where, "anchors and aliases are not allowed", "write the value out")
+        _refuse_anchor(event)
+
+
+def _refuse_anchor(event: yaml.Event) -> None:
+    if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        raise _NotOurs(event, "anchors and aliases are not allowed", "write the value out")
+
+
+def _built(loader: Any, event: Any) -> Any:
+    """The value that begins with ``event``; reads the loader up to its end."""
+    _refuse_anchor(event)
+    kind = type(event)
+    if kind is yaml.ScalarEvent:
+        return event.value
+    if kind is yaml.MappingStartEvent:
+        return _built_mapping(loader)
+    items = []
+    while type(event := loader.get_event()) is not yaml.SequenceEndEvent:
+        items.append(_built(loader, event))
+    return items
+
+
+def _built_mapping(loader: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    while type(event := loader.get_event()) is not yaml.MappingEndEvent:
+        key = _built(loader, event)
+        if not isinstance(key, str):
+            raise _NotOurs(event, "a key that is not plain text", "write the key as text")
+        fields[key] = _built(loader, loader.get_event())
+    return fields

@@ -110,13 +110,12 @@ def _pulled(home: Path, name: str) -> list[dict[str, Any]]:
 
 def _part_counts(home: Path, folder: str) -> list[dict[str, Any]]:
     """Samples of one folder by part and category, counted in its files."""
-    from registry.catalog import Catalog
+    from registry.catalog import Catalog, quoted
 
     with Catalog(home, ["samples"]) as catalog:
-        counted = catalog.query(
-            "SELECT part, category, count(*) AS samples, sum(len(images))::BIGINT AS images "
-            f"FROM samples WHERE folder = '{folder.replace(chr(39), chr(39) * 2)}' GROUP BY ALL ORDER BY ALL"
-        )
+        columns = "part, category, count(*) AS samples, sum(len(images))::BIGINT AS images"
+        where = f"folder = {quoted(folder)}"
+        counted = catalog.query(f"SELECT {columns} FROM samples WHERE {where} GROUP BY ALL ORDER BY ALL")  # noqa: S608 - quoted
         return [dict(zip(counted.columns, row, strict=True)) for row in counted.rows()]
 
 
