@@ -1,0 +1,145 @@
+"""Every benchmark against its artefact: a table in the published form, replies, and what they score.
+
+``benchmarks/<name>.tsv`` has tiny made-up pictures and questions. The expected figures of ``<name>.json`` were computed
+with the published scorer's own functions (TabMWP's by hand: its rule is ours).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from registry.answers import RULES
+from registry.benchmark import Index, Question, check_replies, load_benchmark, names, score_of_items
+from registry.errors import Refusal
+
+ARTEFACTS = Path(__file__).parent / "benchmarks"
+
+
+def artefact(name: str) -> tuple[list[Question], dict[Index, str], dict[str, Any]]:
+    """Questions, replies and expected figures of a benchmark's artefact."""
+    questions = list(load_benchmark(name).questions(ARTEFACTS / f"{name}.tsv"))
+    golden = json.loads((ARTEFACTS / f"{name}.json").read_text())
+    return questions, {question.index: golden["replies"][str(question.index)] for question in questions}, golden
+
+
+def test_the_guide_benchmarks_and_our_own_are_there() -> None:
+    assert names() == ["mmbench_dev_en", "mme", "scienceqa_test", "seedbench_img", "tabmwp_test"]
+
+
+def test_every_benchmark_has_an_artefact_of_its_name() -> None:
+    assert {path.stem for path in ARTEFACTS.iterdir()} == set(names())
+
+
+def test_an_unknown_benchmark_is_refused_with_the_nearest() -> None:
+    with pytest.raises(Refusal, match="did you mean 'seedbench_img'"):
+        load_benchmark("seedbench_image")
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_a_benchmark_says_of_itself(name: str) -> None:
+    benchmark = load_benchmark(name)
+    assert name == benchmark.NAME
+    assert benchmark.TITLE
+    assert benchmark.VERSION >= 1
+    assert benchmark.RANGE == (0.0, 100.0)
+
+
+@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize("name", names())
+def test_replies_score_what_the_published_scorer_gives(name: str, rules: str) -> None:
+    questions, replies, golden = artefact(name)
+    expected = golden["expected"][rules]
+    result = load_benchmark(name).score(questions, replies, rules)
+    assert {str(answer.index): answer.extracted for answer in result.answers} == expected["extracted"]
+    assert result.score == pytest.approx(expected["score"])
+    assert result.breakdown == pytest.approx(expected["breakdown"])
+    assert result.unresolved == expected["unresolved"]
+    assert result.metrics == pytest.approx(expected.get("metrics", {"overall": expected["score"]}))
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_score_is_the_primary_metric_and_the_mean_of_the_items(name: str) -> None:
+    questions, replies, _ = artefact(name)
+    benchmark = load_benchmark(name)
+    result = benchmark.score(questions, replies, "2024-05")
+    assert result.metrics[benchmark.PRIMARY] == result.score
+    assert score_of_items(result.items, result.strata) == pytest.approx(result.score)
+    assert all(0 <= value <= 1 for value in result.items.values())
+    assert set(result.items) <= {question.group for question in questions}
+    assert (result.benchmark, result.version, result.rules) == (name, benchmark.VERSION, "2024-05")
+    assert not result.partial
+
+
+@pytest.mark.parametrize("name", names())
+def test_all_right_is_a_hundred_and_all_wrong_is_nothing(name: str) -> None:
+    questions, _, _ = artefact(name)
+    benchmark = load_benchmark(name)
+    right = benchmark.score(questions, {q.index: q.answer for q in questions}, "2026-06")
+    wrong = benchmark.score(questions, dict.fromkeys([q.index for q in questions], "I do not know"), "2026-06")
+    assert right.score == pytest.approx(100)
+    assert wrong.score == 0
+    assert wrong.unresolved + sum(answer.extracted == "i do not know" for answer in wrong.answers) == len(questions)
+
+
+@pytest.mark.parametrize("name", names())
+def test_prompts_end_with_a_request_and_pictures_open(name: str) -> None:
+    questions, _, _ = artefact(name)
+    benchmark = load_benchmark(name)
+    for question in questions[:4]:
+        prompt = benchmark.prompt(question)
+        assert question.text in prompt
+        assert all(f"\n{letter}. {text}\n" in prompt for letter, text in question.options.items())
+        assert prompt.endswith((" directly.", " yes or no.", "单词。", "word or phrase."))
+        picture = base64.b64decode(question.image_base64 or "")
+        assert Image.open(io.BytesIO(picture)).size == (8, 8)
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_limit_takes_the_first_prompts(name: str) -> None:
+    table = ARTEFACTS / f"{name}.tsv"
+    benchmark = load_benchmark(name)
+    assert list(benchmark.questions(table, limit=3)) == list(benchmark.questions(table))[:3]
+
+
+@pytest.mark.parametrize("name", names())
+def test_unanswered_questions_and_empty_tables_are_refused(name: str) -> None:
+    questions, replies, _ = artefact(name)
+    benchmark = load_benchmark(name)
+    del replies[questions[2].index]
+    with pytest.raises(Refusal, match=f"1 of {len(questions)} questions have no reply") as error:
+        benchmark.score(questions, replies, "2024-05")
+    assert "--partial" in error.value.way_out
+    with pytest.raises(Refusal, match="no question to score"):
+        benchmark.score([], {}, "2024-05")
+
+
+@pytest.mark.parametrize("name", names())
+def test_an_unknown_profile_is_refused(name: str) -> None:
+    questions, replies, _ = artefact(name)
+    with pytest.raises(Refusal, match="no such profile"):
+        load_benchmark(name).score(questions, replies, "latest")
+
+
+def test_a_summary_is_json_without_the_items() -> None:
+    questions, replies, _ = artefact("mme")
+    summary = load_benchmark("mme").score(questions, replies, "2024-05").summary()
+    assert json.loads(json.dumps(summary)) == summary
+    assert summary["questions"] == len(questions)
+    assert "items" not in summary
+
+
+def test_many_missing_replies_are_named_in_short() -> None:
+    questions = [Question(index, str(index), "q", {}, "A") for index in range(9)]
+    with pytest.raises(Refusal, match=r"9 of 9 .*index 0, 1, 2, 3, 4, …"):
+        check_replies("x", questions, {})
+
+
+def test_no_items_have_no_score() -> None:
+    assert score_of_items({}) != score_of_items({})
