@@ -20,7 +20,8 @@ from registry.yaml_text import read_raw
 class StrictModel(BaseModel):
     """Base of every model read from a file: unknown fields are errors, ``null`` and empty mean "not established"."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
+    # infinite and undefined numbers have no canonical form: what holds one could not be told from anything else
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
