@@ -1,4 +1,4 @@
-"""Pull: bring a dataset's files, as they were published, into ``raw/<dataset>@<revision>/``.
+"""Pull: bring a dataset's files, as they were published, into ``raw/<dataset>@<revision>/``, and normalise them.
 
 From a local folder in the Hub's layout (revision ``local-`` and a digest of names and contents) or from a
 Hub-compatible server (revision: the commit). Every file is hashed; ``published.jsonl`` lists them all.
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curator.hub import PublishedFile, download, list_repository
+from curator.normalise import Normalised, normalise
 from curator.pictures import safe_relative
 from curator.raw_sample import Unusable
 from curator.selection import LISTING, RESERVED, forms, is_data, list_files, select
@@ -57,12 +58,30 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Pulled:
+class Brought:
     """A finished raw folder and its account."""
 
     folder: Path
     record: Record
     already_there: bool
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """A dataset that is here: its raw folder and its samples folder."""
+
+    raw: Brought
+    samples: Normalised
+
+    @property
+    def rows_out(self) -> int:
+        """Samples."""
+        return self.samples.record.rows_out
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """Reason -> rows that could not become samples."""
+        return self.samples.record.rejected
 
 
 def offer_from_folder(card: Card, source: Path) -> Offer:
@@ -100,21 +119,51 @@ def offer_from_hub(
     return Offer(card.name, label, chosen, listing.commit, None, files, len(by_path) - len(files))
 
 
+def make_offer(
+    card: Card,
+    *,
+    source: Path | None = None,
+    repo: str | None = None,
+    revision: str | None = None,
+    endpoint: str | None = None,
+) -> Offer:
+    """Look at a local folder, or else at the Hub."""
+    if source is None:
+        return offer_from_hub(card, repo=repo, revision=revision, endpoint=endpoint)
+    given = [name for name, value in {"--repo": repo, "--revision": revision}.items() if value]
+    if given:
+        raise Refusal("--source", f"a local folder has no {' and '.join(given)}", "leave one of them out")
+    return offer_from_folder(card, source)
+
+
 def pull(
-    home: Home, offer: Offer, *, endpoint: str | None = None, link: bool = False, advance: Advance | None = None
+    home: Home,
+    card: Card,
+    *,
+    source: Path | None = None,
+    endpoint: str | None = None,
+    allow_rejected: bool = False,
 ) -> Pulled:
+    """Bring a dataset from a local folder or the Hub and normalise it; what is done already is not done again."""
+    brought = bring(home, make_offer(card, source=source, endpoint=endpoint), endpoint=endpoint)
+    return Pulled(brought, normalise(home, card, brought.folder, allow_rejected=allow_rejected))
+
+
+def bring(
+    home: Home, offer: Offer, *, endpoint: str | None = None, link: bool = False, advance: Advance | None = None
+) -> Brought:
     """Bring the offered files; a finished folder is left as it is.
 
     Args:
         home: where to.
-        offer: from ``offer_from_folder`` or ``offer_from_hub``.
+        offer: from ``make_offer``.
         endpoint: address of the Hub-compatible server; None = ``HF_ENDPOINT`` or the Hub.
         link: hard links instead of copies of local files (the source must then never be edited in place).
         advance: told the number of files done.
     """
     folder = offer.folder(home)
     if is_finished(folder):
-        return Pulled(folder, read_record(folder), already_there=True)
+        return Brought(folder, read_record(folder), already_there=True)
     _refuse_full_disk(home, offer)
     origin = offer.source or _downloaded(home, offer, endpoint)
     record = _record(offer)
@@ -133,7 +182,7 @@ def pull(
         (out / LISTING).write_text("\n".join(lines) + "\n", encoding="utf-8")
     if offer.source is None:
         shutil.rmtree(origin, ignore_errors=True)
-    return Pulled(folder, record, already_there=False)
+    return Brought(folder, record, already_there=False)
 
 
 def pulled_folders(home: Home, name: str) -> list[Path]:

@@ -1,0 +1,74 @@
+"""``curator filter``: measure the samples of a dataset, and see what a threshold would drop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from curator.options import dry_run_option, home_option, json_option
+from curator.output import note, print_json, print_table, progress
+
+
+@click.command(name="filter")
+@click.argument("dataset", required=False)
+@click.option("--filter", "filters", multiple=True, metavar="NAME", help="Filter to run (repeat); default: all.")
+@click.option(
+    "--bound",
+    "bounds",
+    multiple=True,
+    metavar="FILTER.COLUMN=MIN:MAX",
+    help="Say what these bounds would drop (repeat); leave MIN or MAX out.",
+)
+@click.option("--list", "list_all", is_flag=True, help="List filters, their columns and units.")
+@home_option
+@json_option
+@dry_run_option
+def command(
+    dataset: str | None,
+    filters: tuple[str, ...],
+    bounds: tuple[str, ...],
+    list_all: bool,
+    home: Path,
+    as_json: bool,
+    dry_run: bool,
+) -> None:
+    r"""Measure the samples of DATASET once; recipes say what the measures must be.
+
+    Nothing is dropped here: a threshold in a recipe is applied when its mix is built, and changing one
+    measures nothing again. A sample to which a measure does not apply (a size without a picture) stays.
+
+    \b
+    Examples:
+      curator filter --list
+      curator filter openmoji --filter image_size
+      curator filter openmoji --bound text_length.words=3: --bound image_size.aspect=:2.5
+    """
+    from curator.filtering import filter_rows, measure_rows, parse_bounds, plan_rows
+    from curator.samples import find_samples
+    from registry.store import Home
+
+    if list_all:
+        _print(filter_rows(), as_json)
+        return
+    if dataset is None:
+        raise click.UsageError("Missing argument 'DATASET' (or --list).")
+    wanted = parse_bounds(bounds)
+    data_home = Home(home)
+    samples = find_samples(data_home, dataset)
+    names = list(dict.fromkeys([*filters, *wanted])) or None
+    if dry_run:
+        _print(plan_rows(data_home, samples, names), as_json)
+        return
+    with progress(f"measure {dataset}", unit="samples") as advance:
+        rows = measure_rows(data_home, samples, names, wanted, advance)
+    _print(rows, as_json)
+    if not as_json:
+        note(f"{samples.record.rows_out:,} samples of {samples.folder.name}")
+
+
+def _print(rows: list[dict[str, object]], as_json: bool) -> None:
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_table(list(rows[0]), [list(row.values()) for row in rows])

@@ -1,0 +1,292 @@
+"""Build a mix: filter, draw and order the samples that a recipe names. The same recipe gives the same bytes.
+
+Every draw and every place in the order is ``order_key`` of the seed, the sample's id and its copy number, so
+nothing depends on the order of files, the layout of their row groups, or the machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from curator.measure import keeps, measure
+from curator.reclassify import labels
+from curator.resolve import Draw, Group, Leaf, Resolver, check_part
+from curator.samples import Samples
+from registry.errors import Refusal
+from registry.identity import order_key, short
+from registry.mix import MIX_FILE, MIX_VERSION, MixInfo, PartCount, rows_schema
+from registry.recipe import Recipe
+from registry.store import Home, Record, dump_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS_PER_FILE = 1_000_000
+ROWS_PER_GROUP = 65_536
+_LEAF = "leaf"
+"""Extra column while a mix is built: which part of the recipe a row comes from."""
+NOT_DRAWN = "not drawn"
+
+
+@dataclass
+class _Count:
+    """What one leaf had and lost."""
+
+    available: int
+    dropped: dict[str, int]
+
+
+def build_mix(home: Home, recipe: Recipe, nested: Mapping[str, Recipe] | None = None) -> tuple[Path, MixInfo]:
+    """Make (or find) the mix of a recipe; measures that it needs and nobody has made yet are made here.
+
+    Args:
+        home: where samples, measures and mixes lie.
+        recipe: what to mix.
+        nested: recipes that ``recipe`` names and that are in no file.
+    """
+    group = Resolver(home, nested).resolve(recipe)
+    identity = group.digest()
+    folder = home.find("mixes", identity)
+    if folder is not None:
+        return folder, read_info(folder)
+    folder = home.folder("mixes", recipe.name, identity)
+    info, rows = draw_mix(home, group, identity)
+    record = _record(group, info, rows)
+    with home.making(folder, record) as out:
+        _write_rows(out, rows)
+        (out / MIX_FILE).write_bytes(dump_json(info.model_dump(mode="json")))
+    return folder, info
+
+
+def draw_mix(home: Home, group: Group, identity: str) -> tuple[MixInfo, pa.Table]:
+    """The mix of a resolved recipe, in memory: its account and its ordered rows."""
+    leaves = list(group.leaves())
+    counts: list[_Count] = []
+    rows = _ordered(_drawn_group(home, group, counts), group.seed)
+    chosen = np.bincount(np.asarray(rows.column(_LEAF)), minlength=len(leaves))
+    parts = [
+        PartCount(
+            dataset=leaf.samples.card.name,
+            part=leaf.part,
+            samples_folder=leaf.samples.folder.name,
+            seed=leaf.seed,
+            available=count.available,
+            dropped=count.dropped,
+            chosen=int(taken),
+        )
+        for leaf, count, taken in zip(leaves, counts, chosen, strict=True)
+    ]
+    return _info(group, identity, rows, parts), rows
+
+
+def part_size(home: Home, dataset: str, part: str | None = None) -> int:
+    """Samples that a dataset (or one part of it) has in this home."""
+    samples = Resolver(home).samples(dataset)
+    check_part(samples, part)
+    if part is None:
+        return samples.record.rows_out
+    return int(_leaf_rows(home, Leaf(samples, part, [], Draw(), 0), 0).num_rows)
+
+
+def read_info(folder: Path) -> MixInfo:
+    """``mix.json`` of a finished mix."""
+    return MixInfo.model_validate_json((folder / MIX_FILE).read_bytes())
+
+
+def _drawn(home: Home, member: Leaf | Group, counts: list[_Count]) -> pa.Table:
+    """The rows of a leaf or a group after its draw: columns of a mix, and the number of the leaf."""
+    return _drawn_leaf(home, member, counts) if isinstance(member, Leaf) else _drawn_group(home, member, counts)
+
+
+def _drawn_group(home: Home, group: Group, counts: list[_Count]) -> pa.Table:
+    """The rows of all members one after the other, copies renumbered, and the group's own draw from them."""
+    import pyarrow as pa
+
+    rows = _renumbered(pa.concat_tables([_drawn(home, member, counts) for member in group.members]))
+    return _draw(rows, group.draw, group.seed, f"recipe '{group.name}'")
+
+
+def _drawn_leaf(home: Home, leaf: Leaf, counts: list[_Count]) -> pa.Table:
+    rows = _leaf_rows(home, leaf, len(counts))
+    kept, dropped = _filtered(home, leaf, rows)
+    counts.append(_Count(rows.num_rows, dropped))
+    return _draw(kept.drop_columns(["position"]), leaf.draw, leaf.seed, f"dataset '{leaf.samples.card.name}'")
+
+
+def _leaf_rows(home: Home, leaf: Leaf, number: int) -> pa.Table:
+    """References to all samples of a leaf (its part alone), and their position among all samples."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    tables = []
+    for path in leaf.samples.files():
+        table = pq.read_table(path, columns=["id", "dataset", "part", "category", "images"])
+        n = table.num_rows
+        table = table.append_column("file", pa.repeat(path.name, n)).append_column("row", pa.array(np.arange(n)))
+        tables.append(table)
+    rows = _with_labels(home, leaf.samples, pa.concat_tables(tables))
+    n = rows.num_rows
+    rows = rows.append_column("folder", pa.repeat(leaf.samples.folder.name, n))
+    rows = rows.append_column("copy", pa.repeat(pa.scalar(0, pa.int32()), n))
+    rows = rows.select(rows_schema().names).cast(rows_schema())
+    rows = rows.append_column(_LEAF, pa.repeat(pa.scalar(number, pa.int32()), n))
+    rows = rows.append_column("position", pa.array(np.arange(n)))
+    return rows if leaf.part is None else rows.filter(pc.equal(rows.column("part"), leaf.part))
+
+
+def _with_labels(home: Home, samples: Samples, rows: pa.Table) -> pa.Table:
+    """Part and category as the card gives them now."""
+    if not samples.relabelled:
+        return rows
+    current = labels(home, samples).columns(["part", "category"])
+    for name in ("part", "category"):
+        rows = rows.set_column(rows.schema.get_field_index(name), name, current.column(name))
+    return rows
+
+
+def _filtered(home: Home, leaf: Leaf, rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:
+    """The rows within all bounds, and how many each bound dropped (a row counts for the first that drops it)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    dropped: dict[str, int] = {}
+    for name, bounds in leaf.filters:
+        values = measure(home, leaf.samples, name).columns(["id", *bounds])
+        for column, bound in bounds.items():
+            positions = rows.column("position")
+            here = values.take(positions)
+            assert here.column("id").equals(rows.column("id")), f"{name}: the measure is of other samples"
+            kept = keeps(here.column(column), bound)
+            lost = rows.num_rows - (pc.sum(kept.cast(pa.int64())).as_py() or 0)
+            dropped[f"{name}.{column}"] = dropped.get(f"{name}.{column}", 0) + lost
+            rows = rows.filter(kept)
+    return rows, dropped
+
+
+def _draw(rows: pa.Table, draw: Draw, seed: int, where: str) -> pa.Table:
+    """What a draw takes, in the order of ``rows``: the rows with the smallest keys, so that draws are nested."""
+    import pyarrow as pa
+
+    n = rows.num_rows
+    if draw.repeat is not None:
+        return _renumbered(pa.concat_tables([rows] * draw.repeat))
+    if draw.choose is not None and draw.choose > n:
+        what = f"{draw.choose:,} rows are asked for and {n:,} are there after filtering"
+        raise Refusal(where, what, "choose fewer, loosen a filter, or use repeat")
+    if draw.choose is None and draw.proportion is None:
+        return rows
+    wanted = draw.choose if draw.choose is not None else int((draw.proportion or 0) * n + 0.5)
+    taken = np.sort(np.argsort(_keys(rows, seed), kind="stable")[:wanted])
+    return rows.take(pa.array(taken))
+
+
+def _keys(rows: pa.Table, *start: str | int) -> npt.NDArray[np.uint64]:
+    """``order_key`` of every row."""
+    pairs = zip(rows.column("id").to_pylist(), rows.column("copy").to_pylist(), strict=True)
+    return np.fromiter((order_key(*start, i, copy) for i, copy in pairs), np.uint64, rows.num_rows)
+
+
+def _ordered(rows: pa.Table, seed: int) -> pa.Table:
+    """The rows in the order of the mix. The key is another than that of the draws: a mix is no sorted sample."""
+    import pyarrow as pa
+
+    order = np.argsort(_keys(rows, seed, "order"), kind="stable")
+    return rows.take(pa.array(order)).combine_chunks()
+
+
+def _renumbered(rows: pa.Table) -> pa.Table:
+    """``copy`` counts the rows with the same id from 0, so that ``(id, copy)`` names a row of the mix."""
+    import pyarrow as pa
+
+    seen: dict[str, int] = {}
+    copies = np.zeros(rows.num_rows, np.int32)
+    for position, identity in enumerate(rows.column("id").to_pylist()):
+        copies[position] = seen.get(identity, 0)
+        seen[identity] = int(copies[position]) + 1
+    return rows.set_column(rows.schema.get_field_index("copy"), "copy", pa.array(copies))
+
+
+def _info(group: Group, identity: str, rows: pa.Table, parts: list[PartCount]) -> MixInfo:
+    return MixInfo(
+        name=group.name,
+        version=MIX_VERSION,
+        recipe=group.plain(),
+        recipe_digest=identity,
+        content_digest=_content_digest(rows),
+        samples=rows.num_rows,
+        images=_distinct_images(rows),
+        datasets=_counted(rows, "dataset"),
+        categories=_counted(rows, "category"),
+        parts=parts,
+    )
+
+
+def _content_digest(rows: pa.Table) -> str:
+    """sha256 of the ordered ids with their copy numbers."""
+    pairs = zip(rows.column("id").to_pylist(), rows.column("copy").to_pylist(), strict=True)
+    return hashlib.sha256("".join(f"{i} {copy}\n" for i, copy in pairs).encode()).hexdigest()
+
+
+def _distinct_images(rows: pa.Table) -> int:
+    import pyarrow.compute as pc
+
+    flat = pc.list_flatten(rows.column("images"))
+    return int(pc.count_distinct(pc.struct_field(flat, "sha256")).as_py()) if len(flat) else 0
+
+
+def _counted(rows: pa.Table, name: str) -> dict[str, int]:
+    import pyarrow.compute as pc
+
+    counts = pc.value_counts(rows.column(name).combine_chunks()).to_pylist()
+    return dict(sorted((str(one["values"]), int(one["counts"])) for one in counts))
+
+
+def _record(group: Group, info: MixInfo, rows: pa.Table) -> Record:
+    """The account: every available sample is in the mix, dropped by a filter, or was not drawn."""
+    available = sum(part.available for part in info.parts)
+    dropped: Counter[str] = Counter()
+    for part in info.parts:
+        dropped.update(part.dropped)
+    distinct = rows.select([_LEAF, "file", "row"]).group_by([_LEAF, "file", "row"]).aggregate([]).num_rows
+    not_drawn = available - dropped.total() - distinct
+    rejected = {reason: count for reason, count in sorted(dropped.items()) if count}
+    record = Record(
+        kind="mix",
+        name=info.name,
+        digest=info.recipe_digest,
+        inputs=dict(_inputs(group.leaves())),
+        rows_in=available,
+        rows_out=distinct,
+        rejected=rejected | ({NOT_DRAWN: not_drawn} if not_drawn else {}),
+        settings={"recipe": info.recipe, "content_digest": info.content_digest},
+        versions={"mix": str(MIX_VERSION)},
+        command=f"curator build-mix {info.name}",
+    )
+    record.check_rows()
+    return record
+
+
+def _inputs(leaves: Iterable[Leaf]) -> Iterable[tuple[str, str]]:
+    for leaf in leaves:
+        folder = leaf.samples.folder.name
+        yield f"samples/{folder}", leaf.samples.record.digest
+        for name, identity in leaf.measures().items():
+            yield f"measures/{folder}/{name}-{short(identity)}", identity
+
+
+def _write_rows(out: Path, rows: pa.Table) -> None:
+    import pyarrow.parquet as pq
+
+    rows = rows.select(rows_schema().names)
+    for number, start in enumerate(range(0, max(1, rows.num_rows), ROWS_PER_FILE)):
+        part = rows.slice(start, ROWS_PER_FILE)
+        pq.write_table(part, out / f"rows-{number:05d}.parquet", row_group_size=ROWS_PER_GROUP, compression="zstd")

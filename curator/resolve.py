@@ -1,0 +1,164 @@
+"""Resolve a recipe: nested recipes written out, every samples folder, measure and label set pinned by digest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from curator.measure import checked_columns, measure_digest, measure_folder
+from curator.reclassify import NAME as LABELS
+from curator.reclassify import labels_digest
+from curator.samples import Samples, find_samples
+from registry.errors import Refusal, did_you_mean
+from registry.identity import digest
+from registry.mix import MIX_VERSION
+from registry.recipe import Bounds, Recipe, RecipePart, load_recipe
+from registry.store import Home, is_finished
+
+Filters = list[tuple[str, dict[str, Bounds]]]
+"""``(filter, column -> bounds)``; all of them hold."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How much is taken: exactly one of the three, or all of it once."""
+
+    proportion: float | None = None
+    repeat: int | None = None
+    choose: int | None = None
+
+    @classmethod
+    def of(cls, part: RecipePart) -> Draw:
+        """The draw that a part of a recipe asks for."""
+        return cls(part.proportion, part.repeat, part.choose)
+
+    def plain(self) -> dict[str, Any]:
+        """JSON form without what was not given."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """Samples of one dataset (or one part of it), filtered and drawn from."""
+
+    samples: Samples
+    part: str | None
+    filters: Filters
+    draw: Draw
+    seed: int
+
+    def measures(self) -> dict[str, str]:
+        """Filter (or ``labels``) -> digest of every measure this leaf reads."""
+        needs = {name: measure_digest(self.samples, name) for name, _ in self.filters}
+        return needs | ({LABELS: labels_digest(self.samples)} if self.samples.relabelled else {})
+
+    def plain(self) -> dict[str, Any]:
+        """JSON form with everything pinned."""
+        pinned: dict[str, Any] = {
+            "dataset": self.samples.card.name,
+            "samples": self.samples.folder.name,
+            "samples_digest": self.samples.record.digest,
+        }
+        if self.part is not None:
+            pinned["part"] = self.part
+        if self.samples.relabelled:
+            pinned["labels_digest"] = labels_digest(self.samples)
+        if self.filters:
+            pinned["filters"] = [
+                {
+                    "filter": name,
+                    "measure_digest": measure_digest(self.samples, name),
+                    "bounds": {c: b.model_dump(mode="json", exclude_none=True) for c, b in bounds.items()},
+                }
+                for name, bounds in self.filters
+            ]
+        return pinned | self.draw.plain()
+
+
+@dataclass(frozen=True)
+class Group:
+    """A recipe inside a recipe, or the recipe itself."""
+
+    name: str
+    seed: int
+    members: list[Leaf | Group]
+    draw: Draw
+
+    def plain(self) -> dict[str, Any]:
+        """JSON form; the name is for people and no part of the identity."""
+        return {"seed": self.seed, "parts": [member.plain() for member in self.members]} | self.draw.plain()
+
+    def leaves(self) -> Iterator[Leaf]:
+        """All leaves, in order."""
+        for member in self.members:
+            if isinstance(member, Leaf):
+                yield member
+            else:
+                yield from member.leaves()
+
+    def digest(self) -> str:
+        """Identity of the mix that this recipe makes."""
+        return digest({"mix": MIX_VERSION, "recipe": self.plain()})
+
+
+class Resolver:
+    """Resolves recipes against a home; a dataset that many recipes use is looked up once."""
+
+    def __init__(self, home: Home, nested: Mapping[str, Recipe] | None = None) -> None:
+        self._home = home
+        self._nested = dict(nested or {})
+        self._samples: dict[str, Samples] = {}
+
+    def resolve(self, recipe: Recipe) -> Group:
+        """The pinned tree of a recipe; raises Refusal for what is not here, unknown, or contains itself."""
+        return self._group(recipe, Draw(), [], (recipe.name,))
+
+    def samples(self, dataset: str) -> Samples:
+        """The samples of a dataset of this home."""
+        if dataset not in self._samples:
+            self._samples[dataset] = find_samples(self._home, dataset)
+        return self._samples[dataset]
+
+    def _group(self, recipe: Recipe, draw: Draw, outer: Filters, path: tuple[str, ...]) -> Group:
+        filters = _joined(outer, recipe.filters)
+        members = [self._member(recipe, part, _joined(filters, part.filters), path) for part in recipe.parts]
+        return Group(recipe.name, recipe.seed, members, draw)
+
+    def _member(self, recipe: Recipe, part: RecipePart, filters: Filters, path: tuple[str, ...]) -> Leaf | Group:
+        draw = Draw.of(part)
+        if part.recipe is not None:
+            if part.recipe in path:
+                circle = " -> ".join([*path, part.recipe])
+                raise Refusal(f"recipe '{recipe.name}'", f"contains itself: {circle}", "take one of them out")
+            inner = self._nested.get(part.recipe) or load_recipe(part.recipe, self._home)
+            return self._group(inner, draw, filters, (*path, part.recipe))
+        assert part.dataset is not None, "the recipe model allows exactly one of dataset and recipe"
+        samples = self.samples(part.dataset)
+        check_part(samples, part.part)
+        for name, bounds in filters:
+            checked_columns(name, bounds)
+        return Leaf(samples, part.part, filters, draw, recipe.seed)
+
+
+def check_part(samples: Samples, part: str | None) -> None:
+    """Raise Refusal when the card has no such part."""
+    known = [one.name for one in samples.card.parts]
+    if part is not None and part not in known:
+        hint = did_you_mean(part, known)
+        raise Refusal(f"{samples.card.name}", f"has no part '{part}'{hint}", f"its parts are: {', '.join(known)}")
+
+
+def missing_measures(home: Home, group: Group) -> list[tuple[Samples, str]]:
+    """``(samples, filter or 'labels')`` that a mix needs and that nobody has measured yet, each once."""
+    wanted: dict[tuple[str, str], tuple[Samples, str]] = {}
+    for leaf in group.leaves():
+        for name, identity in leaf.measures().items():
+            if not is_finished(measure_folder(home, leaf.samples, name, identity)):
+                wanted[leaf.samples.folder.name, name] = (leaf.samples, name)
+    return list(wanted.values())
+
+
+def _joined(outer: Filters, inner: Mapping[str, dict[str, Bounds]]) -> Filters:
+    """Both, the outer ones first; the same bound twice is said once."""
+    return outer + [one for one in inner.items() if one not in outer]
