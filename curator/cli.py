@@ -75,7 +75,7 @@ class LazyGroup(click.Group):
             return None
         command = importlib.import_module(f"curator.commands.{entry.module}").command
         assert isinstance(command, click.Command), entry.module
-        return command
+        return with_blocks(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -101,20 +101,23 @@ class LazyGroup(click.Group):
             raise Refused(refusal) from None
 
 
+def with_blocks(command: click.Command) -> click.Command:
+    r"""Let click see the ``\b`` marks of a raw docstring: the paragraph after one keeps its lines."""
+    if command.help:
+        command.help = command.help.replace("\\b\n", "\b\n")
+    return command
+
+
 def _file_refusal(error: OSError) -> Refusal | None:
     """A file that cannot be read or written, a full disk, a missing folder; None where no file is named."""
     if isinstance(error, (BrokenPipeError, ConnectionError)) or error.filename is None:
         return None
     reason = error.strerror or type(error).__name__
-    way_out = (
-        f"check the path, its permissions and the space left ({TRACEBACK_VARIABLE}=1 shows where it happened)"
-    )
+    way_out = f"check the path, its permissions and the space left ({TRACEBACK_VARIABLE}=1 shows where it happened)"
     return Refusal(str(error.filename), reason.lower(), way_out)
 
 
-@click.group(
-    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
-)
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="curator")
 def cli() -> None:
     r"""Decide by experiment which datasets a vision-language model should be trained on.
@@ -133,4 +136,5 @@ def cli() -> None:
 
 def main(args: Iterable[str] | None = None) -> None:
     """Entry point of the ``curator`` script."""
+    with_blocks(cli)
     cli.main(args=list(args) if args is not None else None, prog_name="curator")

@@ -5,23 +5,36 @@ They pass ``home: Path``, ``as_json: bool``, ``dry_run: bool``, ``seed: int``, `
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class PathValue(click.Path):
+    """``click.Path`` that gives a ``pathlib.Path`` and loads pathlib only when there is a value."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Check the path as click does and wrap it."""
+        from pathlib import Path
+
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
 
 
 def home_option(function: Function) -> Function:
     """``--home``: the data home, as ``home: Path`` (hand it to ``registry.store.Home``)."""
     return click.option(
         "--home",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=PathValue(file_okay=False),
         envvar="CURATOR_HOME",
         show_envvar=True,
-        default=Path("~/.vlm-curator"),
+        default="~/.vlm-curator",
         show_default=True,
         metavar="FOLDER",
         help="Data home: where everything pulled and made lies.",

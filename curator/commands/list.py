@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from curator.options import home_option, json_option
 from registry.taxonomy import SLUGS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COLUMNS = ("name", "stage", "categories", "samples", "licence", "languages", "pulled")
 

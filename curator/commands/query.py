@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from curator.options import home_option, json_option
+from curator.options import PathValue, home_option, json_option
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from registry.catalog import Answer
 
 SHOWN_ROWS = 1000
@@ -21,7 +22,7 @@ SHOWN_ROWS = 1000
 
 @click.command(name="query")
 @click.argument("sql", required=False)
-@click.option("-f", "--file", "file", type=click.Path(dir_okay=False, path_type=Path), help="Read the SQL from a file.")
+@click.option("-f", "--file", "file", type=PathValue(dir_okay=False), help="Read the SQL from a file.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @click.option("--tables", "show_tables", is_flag=True, help="List the tables and their columns.")
 @json_option

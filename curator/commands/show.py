@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from curator.options import home_option, json_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command(name="show")
