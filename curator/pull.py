@@ -1,4 +1,4 @@
-"""Pull: bring a dataset's files, as they were published, into ``raw/<dataset>@<revision>/``, and normalise them.
+"""Pull: bring a dataset's files, as they were published, into ``raw/<dataset>@<revision>/``.
 
 From a local folder in the Hub's layout (revision ``local-`` and a digest of names and contents) or from a
 Hub-compatible server (revision: the commit). Every file is hashed; ``published.jsonl`` lists them all.
@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curator.hub import PublishedFile, download, list_repository
-from curator.normalise import Normalised, normalise
 from curator.pictures import safe_relative
 from curator.raw_sample import Unusable
 from curator.selection import LISTING, RESERVED, forms, is_data, list_files, select
@@ -58,30 +57,12 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Brought:
+class Pulled:
     """A finished raw folder and its account."""
 
     folder: Path
     record: Record
     already_there: bool
-
-
-@dataclass(frozen=True)
-class Pulled:
-    """A dataset that is here: its raw folder and its samples folder."""
-
-    raw: Brought
-    samples: Normalised
-
-    @property
-    def rows_out(self) -> int:
-        """Samples."""
-        return self.samples.record.rows_out
-
-    @property
-    def rejected(self) -> dict[str, int]:
-        """Reason -> rows that could not become samples."""
-        return self.samples.record.rejected
 
 
 def offer_from_folder(card: Card, source: Path) -> Offer:
@@ -137,21 +118,8 @@ def make_offer(
 
 
 def pull(
-    home: Home,
-    card: Card,
-    *,
-    source: Path | None = None,
-    endpoint: str | None = None,
-    allow_rejected: bool = False,
-) -> Pulled:
-    """Bring a dataset from a local folder or the Hub and normalise it; what is done already is not done again."""
-    brought = bring(home, make_offer(card, source=source, endpoint=endpoint), endpoint=endpoint)
-    return Pulled(brought, normalise(home, card, brought.folder, allow_rejected=allow_rejected))
-
-
-def bring(
     home: Home, offer: Offer, *, endpoint: str | None = None, link: bool = False, advance: Advance | None = None
-) -> Brought:
+) -> Pulled:
     """Bring the offered files; a finished folder is left as it is.
 
     Args:
@@ -163,7 +131,7 @@ def bring(
     """
     folder = offer.folder(home)
     if is_finished(folder):
-        return Brought(folder, read_record(folder), already_there=True)
+        return Pulled(folder, read_record(folder), already_there=True)
     _refuse_full_disk(home, offer)
     origin = offer.source or _downloaded(home, offer, endpoint)
     record = _record(offer)
@@ -182,7 +150,7 @@ def bring(
         (out / LISTING).write_text("\n".join(lines) + "\n", encoding="utf-8")
     if offer.source is None:
         shutil.rmtree(origin, ignore_errors=True)
-    return Brought(folder, record, already_there=False)
+    return Pulled(folder, record, already_there=False)
 
 
 def pulled_folders(home: Home, name: str) -> list[Path]:

@@ -12,7 +12,7 @@ from curator.output import note, print_fields, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from curator.normalise import Normalised
-    from curator.pull import Brought, Offer
+    from curator.pull import Offer, Pulled
 
 
 @click.command(name="pull")
@@ -45,7 +45,7 @@ def command(dataset: str, home: Path, as_json: bool, dry_run: bool, allow_reject
       curator pull openmoji --source ~/data/openmoji --json
     """
     from curator.normalise import normalise
-    from curator.pull import bring, make_offer
+    from curator.pull import make_offer, pull
     from registry.card import load_card
     from registry.store import Home
 
@@ -56,12 +56,12 @@ def command(dataset: str, home: Path, as_json: bool, dry_run: bool, allow_reject
         _print_offer(offer, offer.folder(data_home), as_json)
         return
     with progress(f"pull {dataset}", len(offer.files), "files") as advance:
-        brought = bring(data_home, offer, endpoint=endpoint, link=link, advance=advance)
+        pulled = pull(data_home, offer, endpoint=endpoint, link=link, advance=advance)
     with progress(f"normalise {dataset}", unit="rows") as advance:
-        made = normalise(data_home, card, brought.folder, allow_rejected=allow_rejected, advance=advance)
+        made = normalise(data_home, card, pulled.folder, allow_rejected=allow_rejected, advance=advance)
     if made.already_there:
         note(f"{dataset}: nothing to do, these samples are here")
-    _print_result(brought, made, as_json)
+    _print_result(pulled, made, as_json)
 
 
 def _print_offer(offer: Offer, folder: Path, as_json: bool) -> None:
@@ -78,10 +78,10 @@ def _print_offer(offer: Offer, folder: Path, as_json: bool) -> None:
     print_json(fields) if as_json else print_fields(fields.items())
 
 
-def _print_result(brought: Brought, made: Normalised, as_json: bool) -> None:
+def _print_result(pulled: Pulled, made: Normalised, as_json: bool) -> None:
     record = made.record
     fields = {
-        "raw": str(brought.folder),
+        "raw": str(pulled.folder),
         "samples": str(made.folder),
         "rows_in": record.rows_in,
         "rows_out": record.rows_out,
