@@ -12,8 +12,10 @@ import contextlib
 import hashlib
 import io
 import os
+import struct
 import tarfile
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +23,31 @@ from typing import Any, BinaryIO
 
 from registry.errors import Refusal
 from registry.identity import digest, short
-from registry.store import Home
+from registry.store import Home, fsync
 
 SHARD_BYTES = 256 * 1024 * 1024
 MAX_PIXELS = 100_000_000
 """Pictures beyond this are refused before they are decoded (a pixel bomb is a small file)."""
 MAX_IMAGE_BYTES = 64 * 1024 * 1024
+OPEN_SHARDS = 256
+"""Shards that a reader keeps open: a pool of millions of pictures has more of them than a process may open files."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """Raster formats that Pillow decodes itself; SVG, PDF and HTML are not pictures here."""
+
+_DAMAGED = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What Pillow's decoders raise for damaged files."""
 
 
 class BadImage(Exception):
@@ -74,18 +93,11 @@ def inspect(data: bytes) -> tuple[int, int, str]:
         raise
     except UnidentifiedImageError:
         raise BadImage("not a picture") from None
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        ArithmeticError,
-        EOFError,
-        IndexError,
-        Image.DecompressionBombError,
-        MemoryError,
-    ):
+    except Image.DecompressionBombError:  # Pillow's own bound, met before ours when a header is absurd
+        raise BadImage("image has too many pixels") from None
+    except _DAMAGED:
         raise BadImage("image cannot be decoded") from None
-    return width, height, {"jpeg": "jpg"}.get(kind, kind)
+    return width, height, {"jpeg": "jpg", "mpo": "jpg"}.get(kind, kind)  # MPO: a JPEG that others follow in one file
 
 
 class ImageStore:
@@ -137,12 +149,27 @@ class ImageStore:
     def read(self, sha256: str) -> bytes:
         """The file bytes of a picture, as they were published."""
         place = self.locate(sha256)
-        if place.shard not in self._files:
-            self._files[place.shard] = os.open(self.home.images / f"{place.shard}.tar", os.O_RDONLY | os.O_CLOEXEC)
-        data = os.pread(self._files[place.shard], place.length, place.offset)
+        with self._opened(place.shard) as descriptor:
+            data = os.pread(descriptor, place.length, place.offset)
         if len(data) != place.length:
             raise Refusal(f"images/{place.shard}.tar", "is truncated", "remove the shard and pull its datasets again")
         return data
+
+    @contextlib.contextmanager
+    def _opened(self, shard: str) -> Iterator[int]:
+        """The descriptor of a shard, kept for the next picture unless too many are kept already."""
+        kept = self._files.get(shard)
+        if kept is not None:
+            yield kept
+            return
+        descriptor = os.open(self.home.images / f"{shard}.tar", os.O_RDONLY | os.O_CLOEXEC)
+        if len(self._files) < OPEN_SHARDS and self._files.setdefault(shard, descriptor) == descriptor:
+            yield descriptor
+            return
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     def close(self) -> None:
         """Give the file descriptors back."""
@@ -155,8 +182,11 @@ class ImageStore:
         """Add pictures; finished shards become visible as they fill and at the end of the block."""
         with self.home.workspace("images") as work:
             writer = ImageWriter(self, work)
-            yield writer
-            writer.flush()
+            try:
+                yield writer
+                writer.flush()
+            finally:
+                writer.close()
 
 
 class ImageWriter:
@@ -199,16 +229,24 @@ class ImageWriter:
         if self._file is None:
             return
         self._file.write(b"\0" * (2 * tarfile.BLOCKSIZE))
-        self._file.close()
-        self._file = None
+        self.close()
         name = short(digest([row["sha256"] for row in self._rows]))
         index = self._work / "shard.parquet"
         _write_index(index, name, self._rows)
         self._store.home.images.mkdir(parents=True, exist_ok=True)
+        fsync(index)
+        fsync(self._work / "shard.tar")
         index.replace(self._store.home.images / f"{name}.parquet")
         (self._work / "shard.tar").replace(self._store.home.images / f"{name}.tar")
+        fsync(self._store.home.images)
         self._rows = []
         self._store.refresh()
+
+    def close(self) -> None:
+        """Close the shard that is being written, without making it visible."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def _write_index(path: Path, shard: str, rows: Iterable[dict[str, Any]]) -> None:

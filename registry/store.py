@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -112,9 +112,10 @@ class Home:
             inner.mkdir()
             yield inner
             _write_file(inner / RECORD, dump_json(record.model_dump(mode="json")))
-            _fsync_folder(inner)
-            _rename_unless_finished(inner, folder)
-            _fsync_folder(folder.parent)
+            fsync(inner)
+            with _locked(self.aside / ".lock"):  # between a look and a rename nobody else may finish it
+                _rename_unless_finished(inner, folder)
+            fsync(folder.parent)
 
     @contextlib.contextmanager
     def workspace(self, name: str) -> Iterator[Path]:
@@ -175,10 +176,23 @@ def read_record(folder: Path) -> Record:
 def write_aside(path: Path, data: bytes) -> None:
     """Write one file so that a reader sees the old one, the new one, or none, at any instant."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    _write_file(aside, data)
-    aside.replace(path)
-    _fsync_folder(path.parent)
+    aside = path.with_name(f".{path.name}.aside")
+    with _alone(aside) as file:
+        file.truncate(0)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        aside.replace(path)
+    fsync(path.parent)
+
+
+def fsync(path: Path) -> None:
+    """Wait until a file, or the list of names of a folder, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _file_name(name: str) -> str:
@@ -195,12 +209,23 @@ def _write_file(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[BinaryIO]:
+    """The file at ``path``, open and locked; what a killed writer left there is taken over, so it never piles up."""
+    while True:
+        with path.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if _is_still(path, file):
+                yield file
+                return
+
+
+def _is_still(path: Path, file: BinaryIO) -> bool:
+    """Whether ``path`` names the open ``file``: who held its lock before us may have renamed it into place."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _rename_unless_finished(source: Path, target: Path) -> None:
