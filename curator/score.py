@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from curator.trials import Event, Request, Workers
 from registry.answers import check_rules
 from registry.benchmark import Result, load_benchmark
-from registry.errors import Refusal, did_you_mean
+from registry.errors import Refusal
 from registry.table import read_cells
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, str, str]]:
 def _index_and_reply(path: Path, line: int, row: Any) -> tuple[str, str]:
     if not isinstance(row, dict) or "index" not in row or "prediction" not in row:
         keys = ", ".join(map(str, row)) if isinstance(row, dict) else type(row).__name__
-        hint = did_you_mean("prediction", row) if isinstance(row, dict) else ""
-        raise Refusal(f"{path}:{line}", f"no index and prediction in it ({keys[:80]}){hint}", f"give {_FORMATS}")
+        raise Refusal(f"{path}:{line}", f"no index and prediction in it ({keys[:80]})", f"give {_FORMATS}")
     index, reply = row["index"], row["prediction"]
     if not isinstance(index, (int, str)) or not isinstance(reply, (str, int, float, type(None))):
         raise Refusal(f"{path}:{line}", "index or prediction is not plain text", f"give {_FORMATS}")
@@ -108,29 +107,6 @@ _READERS: Mapping[str, Callable[[Path], Iterator[tuple[int, str, str]]]] = {
     ".jsonl": _json_lines,
     ".tsv": _tab_separated,
 }
-
-
-def find_trial(home: Home, name: str) -> Path:
-    """A finished trial by folder name, path, human name or digest; Refusal when it is none or several."""
-    finished = home.finished("trials")
-    wanted = Path(name).name
-    exact = [folder for folder in finished if folder.name == wanted]
-    loose = [folder for folder in finished if _is_called(folder.name, wanted)]
-    found = exact or loose
-    if len(found) == 1:
-        return found[0]
-    names = [folder.name for folder in found or finished]
-    if found:
-        raise Refusal(f"trial '{name}'", f"{len(found)} trials have this name", f"name one: {', '.join(names[:5])}")
-    hint = did_you_mean(wanted, names)
-    way_out = f"choose one in {home.stage('trials')}" if names else "run 'curator train' first"
-    raise Refusal(f"trial '{name}'", f"there is no such finished trial{hint}", way_out)
-
-
-def _is_called(folder: str, wanted: str) -> bool:
-    """Whether ``wanted`` is the human name or the digest (short or whole) of a folder."""
-    name, _, tail = folder.rpartition("-")
-    return wanted == name or (len(wanted) >= len(tail) and wanted.startswith(tail))
 
 
 def missing_scores(trial: Path, benches: Sequence[Bench], rules: str) -> list[Bench]:

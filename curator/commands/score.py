@@ -78,13 +78,14 @@ def _score_trial(
         raise click.UsageError("Give --benchmark NAME; with --data TABLE exactly one.")
     if asked["partial"] or asked["answers"]:
         raise click.UsageError("--partial and --answers go with --predictions.")
-    from curator.score import find_trial, missing_scores, score_trial
+    from curator.score import missing_scores, score_trial
     from curator.study_request import find_table
+    from curator.train import find_folder
     from registry.answers import check_rules
     from registry.store import Home
 
     opened = Home.default(home)
-    folder = find_trial(opened, trial)
+    folder = find_folder(opened, "trials", Path(trial).name)
     benches = [find_table(opened, name, table) for name in benchmarks]
     check_rules(rules)
     if asked["dry_run"]:
