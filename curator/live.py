@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from curator.output import note, visible
-from curator.study import Run, Study, Wave
+from curator.study import Study, Wave
 from curator.trials import Event
 
 if TYPE_CHECKING:
@@ -39,9 +39,11 @@ class StudyTable:
     _running: dict[int, _Running] = field(default_factory=dict)
     _scores: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     _trained: int = 0
-    _train_seconds: float = 0.0
-    _wave_left: int = 0
-    _asked: set[Run] = field(default_factory=set)
+    """Trials trained by this process: their pace is the forecast."""
+    _asked: int = 0
+    """Runs asked for so far."""
+    _answered: int = 0
+    """Of them, those that are known to be done, trained here or found finished."""
     _begun: float = field(default_factory=time.monotonic)
     _live: Live | None = None
 
@@ -62,8 +64,8 @@ class StudyTable:
 
     def on_wave(self, wave: Wave) -> None:
         """A strategy asked for these runs."""
-        self._asked.update(wave)
-        self._wave_left = len(wave)
+        self._answered = self._asked  # a strategy asks again when it has all answers
+        self._asked += len(wave)
 
     def listen(self, event: Event) -> None:
         """Take in one event of a trainer process."""
@@ -79,20 +81,24 @@ class StudyTable:
             self._done(event)
 
     def eta_seconds(self) -> float | None:
-        """Seconds until the study is probably done: runs not yet asked for count as the mean of those done."""
+        """Seconds until the study is probably done, at the pace so far; None before the first trial is trained.
+
+        Counts two mixes and every candidate once per seed; what a strategy asks beyond that is known when it asks.
+        """
         if not self._trained:
             return None
-        expected = self.study.rule.seeds * (len(self.study.candidates) + 2)
-        left = max(0, expected - self._trained)
+        expected = max(self._asked, self.study.rule.seeds * (len(self.study.candidates) + 2))
+        left = expected - self._answered
         return left * (time.monotonic() - self._begun) / self._trained
 
     def _done(self, event: Event) -> None:
         if "score" in event:
-            mix, _, _ = str(event["label"]).partition(" · ")
+            mix, _, benchmark = str(event["label"]).partition(" · ")
             name = mix.rsplit("-s", 1)[0]
-            self._scores.setdefault(name, {}).setdefault(str(event["benchmark"]), []).append(float(event["score"]))
+            self._scores.setdefault(name, {}).setdefault(benchmark, []).append(float(event["score"]))
             return
         self._trained += 1
+        self._answered = min(self._answered + 1, self._asked)
         if self._live is None and not self.quiet:
             note(f"trained {event['label']}{self._eta_text()}")
 
@@ -112,12 +118,12 @@ class StudyTable:
         for column in ("mix", *self.study.benchmarks, "average"):
             table.add_column(column, justify="left" if column == "mix" else "right")
         for name, figures in list(self._scores.items())[-18:]:
-            table.add_row(visible(name), *self._cells(figures))
+            table.add_row(Text(visible(name)), *self._cells(figures))
         running = Table(box=None, pad_edge=False, show_header=False)
         for state in list(self._running.values()):
             bar = f"{state.step}/{state.steps}" if state.steps else ""
             loss = f"loss {state.loss:.3f}" if state.loss is not None else ""
-            running.add_row("[cyan]running[/]", visible(state.label), bar, loss)
+            running.add_row(Text("running", style="cyan"), Text(visible(state.label)), bar, loss)
         return Group(head, table, running)
 
     def _cells(self, figures: dict[str, list[float]]) -> list[str]:

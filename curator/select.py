@@ -142,7 +142,15 @@ def candidate_from(home: Home, name: str, samples: int = 0, truth: str | None = 
 
 
 def category_order(candidates: Iterable[Candidate], asked: Iterable[str] = ()) -> tuple[str, ...]:
-    """Categories in the order asked for, then the rest in the order of the paper's Table 3."""
+    """Categories in the order asked for, then the rest in the order of the paper's Table 3.
+
+    Raises Refusal for what is no category; one without a candidate is passed over.
+    """
+    asked = list(dict.fromkeys(asked))
+    for slug in asked:
+        if slug not in SLUGS:
+            hint = did_you_mean(slug, SLUGS)
+            raise Refusal(f"category '{slug}'", f"is none of the 12{hint}", f"choose one of: {', '.join(SLUGS)}")
     present = {candidate.category for candidate in candidates}
     first = [slug for slug in asked if slug in present]
     return tuple(first + [slug for slug in SLUGS if slug in present and slug not in first])

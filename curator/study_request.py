@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from curator.laboratory import Bench, Laboratory
 from curator.select import candidate_from, category_order
 from curator.study import Candidate, Study
@@ -51,19 +53,15 @@ def open_laboratory(home: Home, request: StudyRequest, workers: Workers) -> Labo
         scale = scale.model_copy(update={"base": request.base})
     if request.pretrain is None and scale.pretrain is not None:
         scale = scale.model_copy(update={"pretrain": None})
-    rule = DecisionRule(
-        seeds=request.seeds,
-        max_seeds=max(request.seeds, request.max_seeds),
-        comparable_margin=request.margin,
-    )
+    rule = _rule(request)
     truth = dict(request.truth)
     candidates = tuple(_candidate(home, name, truth.get(name)) for name in dict.fromkeys(request.candidates))
-    names = request.benchmarks or GUIDE_BENCHMARKS
+    names = tuple(dict.fromkeys(request.benchmarks)) or GUIDE_BENCHMARKS
     study = Study(
         name=request.name,
         baseline=request.baseline,
         candidates=candidates,
-        benchmarks=tuple(names),
+        benchmarks=names,
         rule=rule,
         categories=category_order(candidates, request.categories),
         noise=scale.noise,
@@ -79,6 +77,19 @@ def open_laboratory(home: Home, request: StudyRequest, workers: Workers) -> Labo
         workers=workers,
         listen=_silent,
     )
+
+
+def _rule(request: StudyRequest) -> DecisionRule:
+    """The numbers of the decision; raises Refusal where one makes no sense."""
+    try:
+        return DecisionRule(
+            seeds=request.seeds,
+            max_seeds=max(request.seeds, request.max_seeds),
+            comparable_margin=request.margin,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise Refusal(f"decision rule, {first['loc'][0]}", first["msg"], "give another number") from None
 
 
 def find_table(home: Home, benchmark: str, table: Path | None = None) -> Bench:

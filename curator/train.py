@@ -8,6 +8,7 @@ from pathlib import Path
 from curator.trials import Listener, Request, Workers
 from registry.checkpoint import base_digest, base_folder
 from registry.errors import Refusal, did_you_mean
+from registry.identity import SHORT
 from registry.mix import MixReader
 from registry.store import Home, read_record
 from registry.trial import Scale, Settings, Stage
@@ -64,7 +65,7 @@ def find_folder(home: Home, stage: str, name: str) -> Path:
     """A finished folder of the home by its full name, its name without digest (if only one), or its digest."""
     finished = home.finished(stage)
     exact = [folder for folder in finished if folder.name == name]
-    loose = [f for f in finished if f.name.rsplit("-", 1)[0] == name or f.name.rsplit("-", 1)[1] == name[:12]]
+    loose = [f for f in finished if f.name.rpartition("-")[0] == name or f.name.rpartition("-")[2] == name[:SHORT]]
     found = exact or loose
     if len(found) == 1:
         return found[0]

@@ -16,9 +16,9 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import IO, Any, Self
+from typing import IO, Any, ClassVar, Self
 
 from registry.errors import Refusal
 
@@ -41,15 +41,18 @@ class Request:
 class Trainer:
     """One trainer process and the conversation with it."""
 
+    COMMAND: ClassVar[tuple[str, ...]] = (sys.executable, "-m", "trainers", "serve")
+
     def __init__(self, threads: int = 1) -> None:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
         environment |= {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "trainers", "serve"],
+            self.COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # what a native library logs may be anything
             env=environment,
         )
         self._log: deque[str] = deque(maxlen=STDERR_LINES)
@@ -71,8 +74,8 @@ class Trainer:
         except OSError:
             raise self._died(request) from None
         for line in self._process.stdout:
-            event: Event = json.loads(line)
-            if event.get("id") != number:
+            event = self._event(line)
+            if event is None or event.get("id") != number:
                 continue
             if event["event"] == "done":
                 return event
@@ -97,6 +100,15 @@ class Trainer:
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()
+
+    def _event(self, line: str) -> Event | None:
+        """The event on a line; None for what a library printed between them, which is kept with the log."""
+        with contextlib.suppress(json.JSONDecodeError):
+            event = json.loads(line)
+            if isinstance(event, dict):
+                return event
+        self._log.append(line.rstrip())
+        return None
 
     def _drain(self, stream: IO[str] | None) -> None:
         assert stream is not None
@@ -127,9 +139,14 @@ class Workers:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._end(kill=kind is not None)
+
+    def _end(self, kill: bool) -> None:
+        """End every process and wait for it; the next run starts fresh ones."""
         for trainer in self._trainers:
-            trainer.close(kill=kind is not None)
+            trainer.close(kill)
         self._trainers = []
+        self._idle = queue.SimpleQueue()
 
     def warm_up(self) -> None:
         """Start the processes now, so that they import their libraries while something else is prepared."""
@@ -140,8 +157,11 @@ class Workers:
     def run(self, jobs: Sequence[Sequence[Request]], listen: Listener) -> list[list[Event]]:
         """Do all ``jobs``; the requests of one job go to one process in their order. Results in the order of the jobs.
 
-        ``listen`` is called with every event, one at a time. The first refusal drops what has not begun and is raised.
+        ``listen`` is called with every event, one at a time. The first refusal ends all processes at once and is
+        raised: what was finished stays, what was running is not there, what had not begun never does.
         """
+        if not jobs:
+            return []
         self.warm_up()
         lock = threading.Lock()
 
@@ -152,13 +172,18 @@ class Workers:
         pool = ThreadPoolExecutor(self.count)
         try:
             futures = [pool.submit(self._one_job, number, job, tell) for number, job in enumerate(jobs)]
-            return [future.result() for future in futures]
+            done = wait(futures, return_when=FIRST_EXCEPTION).done
+            for future in [future for future in futures if future in done]:
+                future.result()  # raises a refusal at once, whatever the jobs before it are still doing
+            answers = [future.result() for future in futures]
         except BaseException:
             for trainer in self._trainers:  # a thread that waits for a trainer ends when the trainer does
                 trainer.kill()
-            raise
-        finally:
             pool.shutdown(cancel_futures=True)
+            self._end(kill=True)
+            raise
+        pool.shutdown()
+        return answers
 
     def _one_job(self, number: int, requests: Sequence[Request], tell: Listener) -> list[Event]:
         trainer = self._idle.get()

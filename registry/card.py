@@ -167,7 +167,9 @@ class Card(StrictModel):
     def digest(self) -> str:
         """Identity of everything that decides what the samples are (facts for people are not part of it)."""
         fields = self.model_dump(
-            mode="json", include={"name", "format", "columns", "options", "alternates", "parts", "prompts"}
+            mode="json",
+            include={"name", "format", "columns", "options", "alternates", "parts", "prompts"},
+            exclude={"alternates": {"__all__": {"note"}}, "parts": {"__all__": {"table3_unit", "rows"}}},
         )
         return digest(fields)
 

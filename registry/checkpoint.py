@@ -33,6 +33,11 @@ def base_digest(folder: Path) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
+    """The files of a checkpoint; hidden ones are not part of it (a download leaves times in ``.cache/``)."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not _is_hidden(path.relative_to(folder)))
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)

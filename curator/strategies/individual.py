@@ -69,6 +69,7 @@ def decide(study: Study) -> Strategy:
     """Yield waves of runs; return the finding."""
     evidence = _Evidence(study)
     seeds = range(study.rule.seeds)
+    evidence.variance(AVERAGE, [[0.0] * len(seeds)])  # refuses before anything is trained what could not be decided
     everything = tuple(candidate.name for candidate in study.candidates)
     joined: tuple[str, ...] = ()
     finding = Finding(path=[Step(None, ())])
