@@ -1,0 +1,107 @@
+"""What the vision tower makes of pictures: each one once while the tower is frozen, however many trials read it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainers.model import Checkpoint, parameters_of
+from trainers.picture import PictureSettings, Square, normalise, square
+
+CACHE_BYTES = 1 << 29
+"""Memory that tower outputs, and decoded pictures, may each take; what comes later is computed when needed."""
+
+TOWER_BATCH = 64
+"""Pictures that go through a frozen tower at a time."""
+
+ReadPicture = Callable[[str], bytes]
+"""sha256 -> bytes of the picture file."""
+
+
+@dataclass
+class PictureCache:
+    """Decoded pictures and tower outputs of this process, by what they depend on."""
+
+    squares: dict[tuple[str, int], Square] = field(default_factory=dict)
+    outputs: dict[tuple[str, str], Tensor] = field(default_factory=dict)
+    square_bytes: int = 0
+    output_bytes: int = 0
+
+    def square(self, sha256: str, read: ReadPicture, settings: PictureSettings) -> Square:
+        """uint8 [size, size, 3] of a picture."""
+        found = self.squares.get((sha256, settings.size))
+        if found is None:
+            found = square(read(sha256), settings, f"image {sha256[:12]}")
+            if self.square_bytes + found.nbytes <= CACHE_BYTES:
+                self.squares[sha256, settings.size] = found
+                self.square_bytes += found.nbytes
+        return found
+
+    def keep(self, key: tuple[str, str], output: Tensor) -> None:
+        """Remember a tower output if there is room."""
+        size = output.numel() * output.element_size()
+        if self.output_bytes + size <= CACHE_BYTES:
+            self.outputs[key] = output
+            self.output_bytes += size
+
+
+def tower_digest(checkpoint: Checkpoint) -> str:
+    """sha256 of the vision tower's weights and of how pictures are prepared for it."""
+    config: Any = checkpoint.model.config
+    found = hashlib.sha256(checkpoint.pictures.model_dump_json().encode())
+    found.update(f"{config.vision_feature_layer} {config.vision_feature_select_strategy}".encode())
+    for name, parameter in parameters_of(checkpoint.model, "vision"):
+        found.update(name.encode())
+        found.update(parameter.detach().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+class Features:
+    """Projected picture features of one model."""
+
+    def __init__(self, checkpoint: Checkpoint, read: ReadPicture, cache: PictureCache) -> None:
+        self._checkpoint = checkpoint
+        self._read = read
+        self._cache = cache
+        model: Any = checkpoint.model
+        self._model = model.model
+        self._frozen = not any(parameter.requires_grad for _, parameter in parameters_of(model, "vision"))
+        self._tower = tower_digest(checkpoint) if self._frozen else ""
+
+    def projected(self, images: Sequence[str]) -> Tensor:
+        """[pictures * tokens, width] for the pictures in their order; a picture named twice is computed once."""
+        unique = list(dict.fromkeys(images))
+        outputs = self._frozen_outputs(unique) if self._frozen else self._tower_outputs(unique)
+        projected: Tensor = self._model.multi_modal_projector(outputs)
+        if len(unique) != len(images):
+            where = {image: number for number, image in enumerate(unique)}
+            projected = projected.index_select(0, torch.tensor([where[image] for image in images]))
+        return projected.flatten(0, 1)
+
+    def _frozen_outputs(self, images: Sequence[str]) -> Tensor:
+        known = self._cache.outputs
+        fresh: dict[str, Tensor] = {}
+        absent = [image for image in images if (self._tower, image) not in known]
+        with torch.no_grad():
+            for start in range(0, len(absent), TOWER_BATCH):
+                part = absent[start : start + TOWER_BATCH]
+                for image, output in zip(part, self._tower_outputs(part).unbind(0), strict=True):
+                    fresh[image] = output.clone()
+                    self._cache.keep((self._tower, image), fresh[image])
+        return torch.stack([fresh[image] if image in fresh else known[self._tower, image] for image in images])
+
+    def _tower_outputs(self, images: Sequence[str]) -> Tensor:
+        """[pictures, tokens, tower width]: the layer and the tokens that the model's config selects."""
+        squares = [self._cache.square(image, self._read, self._checkpoint.pictures) for image in images]
+        pixels = torch.from_numpy(normalise(squares, self._checkpoint.pictures))
+        config: Any = self._checkpoint.model.config
+        layer, strategy = config.vision_feature_layer, config.vision_feature_select_strategy
+        found = self._model.vision_tower(pixels, output_hidden_states=True, return_dict=True).hidden_states
+        chosen = [found[number] for number in ([layer] if isinstance(layer, int) else layer)]
+        joined = torch.cat(chosen, dim=-1) if len(chosen) > 1 else chosen[0]
+        return joined[:, 1:] if strategy == "default" else joined

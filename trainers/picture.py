@@ -1,0 +1,118 @@
+"""From picture bytes to the numbers a vision tower reads, the same way in training and in scoring.
+
+The picture is padded to a square with CLIP's mean colour (nothing is cropped away, as LLaVA-1.5 does for
+fine-tuning and evaluation), resized bicubically, and normalised. Pillow and numpy only.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from registry.errors import Refusal
+from registry.images import FORMATS, MAX_PIXELS
+from registry.yaml_file import StrictModel
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+PREPROCESSOR = "preprocessor_config.json"
+
+Pixels = npt.NDArray[np.float32]
+Square = npt.NDArray[np.uint8]
+
+
+class PictureSettings(StrictModel):
+    """Size and normalisation of a checkpoint's pictures."""
+
+    size: int
+    """Pixels along a side of the square that the tower reads."""
+    mean: tuple[float, float, float] = CLIP_MEAN
+    std: tuple[float, float, float] = CLIP_STD
+
+    @classmethod
+    def read(cls, folder: Path, size: int) -> PictureSettings:
+        """From ``preprocessor_config.json``, or CLIP's figures where a checkpoint has none."""
+        path = folder / PREPROCESSOR
+        if not path.is_file():
+            return cls(size=size)
+        try:
+            raw = json.loads(path.read_bytes())
+            return cls(size=size, mean=raw.get("image_mean", CLIP_MEAN), std=raw.get("image_std", CLIP_STD))
+        except (ValueError, AttributeError) as error:
+            reason = str(error).splitlines()[0]
+            raise Refusal(str(path), f"damaged ({reason})", "copy the checkpoint again") from None
+
+    def as_preprocessor(self) -> dict[str, Any]:
+        """The file that transformers' own CLIP processor reads; equal to ours for square pictures."""
+        return {
+            "image_processor_type": "CLIPImageProcessor",
+            "do_resize": True,
+            "size": {"shortest_edge": self.size},
+            "do_center_crop": True,
+            "crop_size": {"height": self.size, "width": self.size},
+            "do_rescale": True,
+            "rescale_factor": 1 / 255,
+            "do_normalize": True,
+            "image_mean": list(self.mean),
+            "image_std": list(self.std),
+            "do_convert_rgb": True,
+            "resample": int(Image.Resampling.BICUBIC),
+        }
+
+
+def square(data: bytes, settings: PictureSettings, where: str) -> Square:
+    """uint8 [size, size, 3] from the bytes of a picture file; Refusal (naming ``where``) for what is none."""
+    image = _pad(_open(data, where), tuple(round(255 * m) for m in settings.mean))
+    if image.width != settings.size:
+        image = image.resize((settings.size, settings.size), Image.Resampling.BICUBIC)
+    return np.asarray(image)
+
+
+def normalise(squares: Sequence[Square], settings: PictureSettings) -> Pixels:
+    """float32 [pictures, 3, size, size], as the vision tower reads it."""
+    mean, std = np.asarray(settings.mean, np.float32), np.asarray(settings.std, np.float32)
+    scaled = np.stack(squares).astype(np.float32)
+    scaled -= mean * np.float32(255)
+    scaled /= std * np.float32(255)
+    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+
+def _open(data: bytes, where: str) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise Refusal(where, f"has more than {MAX_PIXELS:,} pixels", "leave the picture out")
+                return _flatten(image)
+    except UnidentifiedImageError:
+        raise Refusal(where, "is not a picture", "leave it out, or pull its data again") from None
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow's kinds for damaged files
+        raise Refusal(where, f"cannot be decoded ({error})", "leave it out, or pull its data again") from None
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """RGB. What is transparent is shown on white, as a reader of the page would see it."""
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        clear = image.convert("RGBA")
+        ground = Image.new("RGBA", clear.size, (255, 255, 255, 255))
+        return Image.alpha_composite(ground, clear).convert("RGB")
+    return image.convert("RGB")
+
+
+def _pad(image: Image.Image, colour: tuple[int, ...]) -> Image.Image:
+    """The picture in the middle of a square of ``colour``."""
+    side = max(image.size)
+    if image.size == (side, side):
+        return image
+    square = Image.new("RGB", (side, side), colour)
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square

@@ -1,0 +1,101 @@
+"""What a trainer process can be asked to do. Checked before anything heavy is loaded."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from registry.trial import Runtime, Settings, Stage
+from registry.yaml_file import StrictModel
+
+
+class Request(StrictModel):
+    """Any request: its number (events carry it), what to do, and the data home."""
+
+    id: int = 0
+    do: str
+    home: str
+    runtime: Runtime = Runtime()
+
+
+class TrainRequest(Request):
+    """Train a trial."""
+
+    name: str
+    """For people; begins the folder's name."""
+    settings: Settings
+    mix: str
+    """Folder name of the mix."""
+    base: str
+    """Folder of the base checkpoint."""
+
+
+class ScoreRequest(Request):
+    """Score a trial on a benchmark."""
+
+    trial: str
+    """Folder name of the trial."""
+    benchmark: str
+    table: str
+    """Path of the benchmark's published table."""
+    rules: str
+    max_new_tokens: int = Field(default=16, ge=1)
+
+
+class Shape(StrictModel):
+    """Sizes of a small model built from random weights. The defaults are the demo's."""
+
+    image_size: int = Field(default=48, ge=4)
+    """Pixels along a side."""
+    patch_size: int = Field(default=12, ge=2)
+    vision_width: int = 64
+    vision_layers: int = 3
+    vision_heads: int = 4
+    vision_mlp: int = 128
+    width: int = 96
+    layers: int = 4
+    heads: int = 4
+    mlp: int = 288
+    max_positions: int = 512
+    rope_theta: float = 10_000.0
+    embedding_std: float = 0.5
+    """Larger than the usual 0.02, with which so small a model never learns to match a value with an option."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> Shape:
+        sizes = (
+            (self.image_size, self.patch_size),
+            (self.width, 2 * self.heads),
+            (self.vision_width, self.vision_heads),
+        )
+        for size, part in sizes:
+            if size % part:
+                raise ValueError(f"{size} is not a multiple of {part}")
+        return self
+
+
+class BaseStage(StrictModel):
+    """A stage of a base checkpoint and the mix it trains on."""
+
+    stage: Stage
+    mix: str
+    """Folder name of a mix in the home."""
+
+
+class BaseSettings(StrictModel):
+    """Everything that a base checkpoint is made from."""
+
+    seed: int = 0
+    shape: Shape = Shape()
+    words: list[str] = Field(min_length=1)
+    """Words that become one token each."""
+    stages: list[BaseStage] = Field(min_length=1)
+    half: bool = True
+    """Store 16-bit floats."""
+
+
+class BaseRequest(Request):
+    """Build a base checkpoint from random weights."""
+
+    folder: str
+    """Where its files go; must not hold weights yet."""
+    settings: BaseSettings

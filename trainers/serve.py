@@ -1,0 +1,126 @@
+"""``python -m trainers serve``: JSON requests on standard input, JSON events on standard output, one at a time.
+
+Ends when its input ends, and when the process that started it dies. What a request gets wrong is answered with
+``refused`` and the way out; logs go to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import IO, Any
+
+import transformers
+from pydantic import ValidationError
+
+from registry.errors import Refusal, did_you_mean
+from trainers.base_build import build_base
+from trainers.requests import BaseRequest, Request, ScoreRequest, TrainRequest
+from trainers.score import score_trial
+from trainers.train import train
+from trainers.workshop import Workshop
+
+logger = logging.getLogger(__name__)
+
+Event = dict[str, Any]
+PARENT_CHECK_SECONDS = 1.0
+
+
+class Server:
+    """Answers requests; everything it keeps between them is memory that makes the next one faster."""
+
+    def __init__(self, out: IO[str]) -> None:
+        self._out = out
+        self._workshop = Workshop()
+        self._kinds: dict[str, tuple[type[Request], Callable[[Any], Event]]] = {
+            "train": (TrainRequest, self._train),
+            "score": (ScoreRequest, self._score),
+            "base": (BaseRequest, self._base),
+        }
+
+    def run(self, lines: Iterable[str]) -> None:
+        """Answer every line until there are no more."""
+        for line in lines:
+            if line.strip():
+                self.answer(line)
+
+    def answer(self, line: str) -> None:
+        """One request: its progress, and how it ended."""
+        number: Any = None
+        try:
+            raw = json.loads(line)
+            number = raw.get("id") if isinstance(raw, dict) else None
+            model, act = self._kind(raw)
+            done = act(model.model_validate(raw))
+            self._tell({"id": number, "event": "done", **done})
+        except Refusal as refusal:
+            self._refuse(number, refusal.where, refusal.what, refusal.way_out)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            self._refuse(number, f"request field {place}", first["msg"], "correct the request")
+        except json.JSONDecodeError as error:
+            self._refuse(number, "request", f"is not JSON ({error})", "send one JSON object a line")
+        except MemoryError:
+            self._refuse(number, "memory", "is used up", "use a smaller capacity or fewer rows a step")
+        except OSError as error:
+            where = str(error.filename or "file system")
+            self._refuse(number, where, error.strerror or str(error), "check space and permissions, then run it again")
+
+    def _kind(self, raw: Any) -> tuple[type[Request], Callable[[Any], Event]]:
+        kind = raw.get("do") if isinstance(raw, dict) else None
+        if kind not in self._kinds:
+            hint = did_you_mean(str(kind), self._kinds)
+            raise Refusal("request", f"cannot do {kind!r}{hint}", f"do one of: {', '.join(self._kinds)}")
+        return self._kinds[kind]
+
+    def _train(self, request: TrainRequest) -> Event:
+        folder, cached = train(self._workshop, request, self._progress(request))
+        return {"folder": folder.name, "cached": cached}
+
+    def _score(self, request: ScoreRequest) -> Event:
+        score, cached = score_trial(self._workshop, request, self._progress(request))
+        return {"folder": request.trial, "cached": cached, "score": score.score}
+
+    def _base(self, request: BaseRequest) -> Event:
+        digest = build_base(self._workshop, request, self._progress(request))
+        return {"folder": request.folder, "cached": False, "digest": digest}
+
+    def _progress(self, request: Request) -> Callable[[Event], None]:
+        return lambda event: self._tell({"id": request.id, **event})
+
+    def _refuse(self, number: Any, where: str, what: str, way_out: str) -> None:
+        self._tell({"id": number, "event": "refused", "where": where, "what": what, "way_out": way_out})
+
+    def _tell(self, event: Event) -> None:
+        self._out.write(json.dumps(event) + "\n")
+        self._out.flush()
+
+
+def serve() -> int:
+    """Serve this process's own input and output; the exit status."""
+    out = sys.stdout
+    sys.stdout = sys.stderr  # whatever a library prints must not end up between the events
+    die_with_parent()
+    transformers.utils.logging.disable_progress_bar()
+    with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
+        Server(out).run(sys.stdin)
+    return 0
+
+
+def die_with_parent() -> None:
+    """End this process when the one that started it ends, however that happens and whatever runs here."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_CHECK_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,91 @@
+"""What a trainer process keeps between requests: models, tokenised samples, pictures. Only speed depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from registry.checkpoint import base_digest
+from registry.errors import Refusal
+from registry.images import ImageStore
+from registry.scores import file_digest
+from registry.store import Home
+from trainers.features import PictureCache
+from trainers.loader import TokenCache
+from trainers.model import Checkpoint, load_checkpoint
+
+Thing = TypeVar("Thing")
+
+LOADED = 4
+"""Checkpoints kept in memory; the one unused for longest goes first."""
+
+
+@dataclass
+class Workshop:
+    """The memory of one process."""
+
+    pictures: PictureCache = field(default_factory=PictureCache)
+    _loaded: dict[Path, tuple[str, Checkpoint, dict[str, Tensor]]] = field(default_factory=dict)
+    _tokens: dict[str, TokenCache] = field(default_factory=dict)
+    _stores: dict[Path, ImageStore] = field(default_factory=dict)
+    _things: dict[str, Any] = field(default_factory=dict)
+
+    def checkpoint(self, folder: Path) -> Checkpoint:
+        """A checkpoint with its stored weights, whatever an earlier request did to the model in memory."""
+        key = folder.resolve()
+        stamp = _stamp(key)
+        found = self._loaded.pop(key, None)
+        if found is None or found[0] != stamp:
+            checkpoint = load_checkpoint(folder)
+            weights = {name: value.clone() for name, value in checkpoint.model.state_dict().items()}
+            found = (stamp, checkpoint, weights)
+        self._loaded[key] = found
+        while len(self._loaded) > LOADED:
+            self._loaded.pop(next(iter(self._loaded)))
+        _, checkpoint, weights = found
+        checkpoint.model.load_state_dict(weights)
+        checkpoint.model.zero_grad(set_to_none=True)
+        return checkpoint
+
+    def tokens(self, checkpoint: Checkpoint) -> TokenCache:
+        """The tokenised samples that fit this checkpoint's tokenizer and pictures."""
+        key = self.tokens_key(checkpoint)
+        if key not in self._tokens:
+            self._tokens[key] = TokenCache(checkpoint.tokens, checkpoint.image_tokens)
+        return self._tokens[key]
+
+    @staticmethod
+    def tokens_key(checkpoint: Checkpoint) -> str:
+        """Equal for checkpoints that turn text and pictures into the same tokens."""
+        return f"{file_digest(checkpoint.files / 'tokenizer.json')} {checkpoint.image_tokens}"
+
+    def remember(self, key: str, make: Callable[[], Thing]) -> Thing:
+        """What ``make`` gives, made once for each key."""
+        if key not in self._things:
+            self._things[key] = make()
+        found: Thing = self._things[key]
+        return found
+
+    def store(self, home: Home) -> ImageStore:
+        """The image store of a home, with shards that were added since."""
+        store = self._stores.setdefault(home.path, ImageStore(home))
+        store.refresh()
+        return store
+
+
+def check_base(folder: Path, wanted: str) -> None:
+    """Refuse a base whose files are not those the settings name."""
+    found = base_digest(folder)
+    if found != wanted:
+        what = f"its files have digest {found[:12]}, the settings ask for {wanted[:12]}"
+        raise Refusal(f"base checkpoint {folder}", what, "give the planned checkpoint, or plan again")
+
+
+def _stamp(folder: Path) -> str:
+    """Changes when a file of the folder is replaced."""
+    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    return " ".join(f"{path.name}:{path.stat().st_mtime_ns}:{path.stat().st_size}" for path in files)
