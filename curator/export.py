@@ -1,0 +1,253 @@
+"""A mix as parquet shards that hold everything: conversations in the canonical form, pictures as bytes.
+
+The rows lie grouped by dataset, in the order of its samples, and not in the order of the mix: what a new version of
+a mix adds then stands together, and column chunks that are cut by content stay what they were, so that a store
+which keeps equal chunks once needs room for the new rows alone. The column ``position`` is the order of the mix.
+
+Equal mixes give equal bytes (with the same pyarrow), so a shard that was uploaded before a run was killed is
+recognised by its digest and not sent again. Beside the references, one row group is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from registry.errors import Refusal
+from registry.images import ImageStore
+from registry.mix import MixReader
+from registry.sample import message_type
+from registry.store import Home
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+EXPORT_VERSION = 1
+"""Raised whenever the published rows of a given mix change."""
+
+SHARD_BYTES = 512 << 20
+GROUP_BYTES = 48 << 20
+GROUP_ROWS = 1024
+TEXT_BYTES = 2048
+"""What a row's conversation is taken to weigh where shards are cut; the mix itself knows the pictures' bytes only."""
+
+_CHUNKS = {"min_chunk_size": 256 << 10, "max_chunk_size": 1 << 20, "norm_level": 0}
+"""The Hub's own cutting, so that chunks agree with what other writers of the Hub upload."""
+
+_NAMES = ("id", "dataset", "part", "category", "source_id")
+_NUMBERS = ("copy", "position")
+_CONTENT = "messages.list.element.content.list.element"
+_REPEATING = ("dataset", "part", "category", "messages.list.element.role", f"{_CONTENT}.type")
+_PICTURE = "images.list.element.bytes"
+_TEXT = ("images.list.element.path", "messages.list.element.role", f"{_CONTENT}.type", f"{_CONTENT}.text")
+_EXTENSIONS = {b"\x89PNG": "png", b"\xff\xd8": "jpg", b"RIFF": "webp", b"GIF8": "gif", b"BM": "bmp"}
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Rows [start, stop) of an export that go into one shard, and about how many bytes they are."""
+
+    start: int
+    stop: int
+    estimate: int
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One written shard: rows, bytes of the file, bytes of its columns before compression, sha256 of the file."""
+
+    rows: int
+    size: int
+    content: int
+    sha256: str
+
+    def plain(self) -> dict[str, Any]:
+        """JSON form."""
+        return asdict(self)
+
+
+def features() -> dict[str, Any]:
+    """The columns as `datasets` names them. Lists are written in the form that its old and new versions both read."""
+    text = {"dtype": "string", "_type": "Value"}
+    content = [{"type": text, "text": text}]
+    return {
+        **dict.fromkeys(_NAMES, text),
+        "copy": {"dtype": "int32", "_type": "Value"},
+        "position": {"dtype": "int64", "_type": "Value"},
+        "images": [{"_type": "Image"}],
+        "messages": [{"role": text, "content": content}],
+    }
+
+
+def published_schema() -> pa.Schema:
+    """The columns of a published shard; the metadata makes `datasets` decode `images` as pictures."""
+    import pyarrow as pa
+
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    fields: list[Any] = [(name, pa.string()) for name in _NAMES]
+    fields += [("copy", pa.int32()), ("position", pa.int64())]
+    fields += [("images", pa.list_(image)), ("messages", pa.list_(message_type()))]
+    return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features()}})})
+
+
+class Exporter:
+    """Writes the shards of one mix, one after the other."""
+
+    def __init__(self, home: Home, reader: MixReader) -> None:
+        self.images = ImageStore(home)
+        self._texts = SampleTexts(home)
+        self._rows = _grouped(reader.rows())
+
+    def close(self) -> None:
+        """Give file descriptors back."""
+        self.images.close()
+
+    def pictures(self) -> dict[str, int]:
+        """Dataset -> pictures its rows show, copies counted; datasets without any are left out."""
+        counts: dict[str, int] = {}
+        for dataset, images in self._each("dataset", "images"):
+            if images:
+                counts[dataset] = counts.get(dataset, 0) + len(images)
+        return counts
+
+    def slices(self, shard_bytes: int = SHARD_BYTES) -> list[Slice]:
+        """Where shards are cut: as many rows as fit into `shard_bytes`, one at least. Refusal for a lost picture."""
+        return list(self._cut(0, self._rows.num_rows, shard_bytes, self._rows.num_rows))
+
+    def write(self, path: Path, part: Slice) -> Shard:
+        """One shard."""
+        import pyarrow.parquet as pq
+
+        schema = published_schema()
+        with pq.ParquetWriter(path, schema, **_writer_settings()) as writer:
+            for group in self._cut(part.start, part.stop, GROUP_BYTES, GROUP_ROWS):
+                count = group.stop - group.start
+                writer.write_table(self._filled(self._rows.slice(group.start, count), schema), row_group_size=count)
+            writer.add_key_value_metadata({"content_defined_chunking": json.dumps(_CHUNKS)})
+        written = pq.read_metadata(path)
+        content = sum(written.row_group(index).total_byte_size for index in range(written.num_row_groups))
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return Shard(written.num_rows, path.stat().st_size, content, sha256)
+
+    def _each(self, *names: str, start: int = 0, stop: int | None = None) -> Iterator[tuple[Any, ...]]:
+        """Values of a few columns, row by row."""
+        part = self._rows.select(list(names)).slice(start, None if stop is None else stop - start)
+        for batch in part.to_batches(max_chunksize=8192):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+    def _cut(self, start: int, stop: int, most_bytes: int, most_rows: int) -> Iterator[Slice]:
+        """Cut rows [start, stop) into runs of at most `most_rows` rows and, unless it is a single row, `most_bytes`."""
+        first, weight = start, 0
+        for index, (images,) in enumerate(self._each("images", start=start, stop=stop), start):
+            added = TEXT_BYTES + sum(self.images.locate(image["sha256"]).length for image in images)
+            if index > first and (weight + added > most_bytes or index - first == most_rows):
+                yield Slice(first, index, weight)
+                first, weight = index, 0
+            weight += added
+        if first < stop:
+            yield Slice(first, stop, weight)
+
+    def _filled(self, rows: pa.Table, schema: pa.Schema) -> pa.Table:
+        """Reference rows with their conversations and the bytes of their pictures."""
+        import pyarrow as pa
+
+        texts = self._texts.of(rows)
+        shown = [[self._picture(image["sha256"]) for image in images] for images in rows.column("images").to_pylist()]
+        columns = {name: rows.column(name) for name in ("id", "dataset", "part", "category", *_NUMBERS)}
+        columns |= {name: texts.column(name) for name in ("source_id", "messages")}
+        columns["images"] = pa.array(shown, schema.field("images").type)
+        return pa.table([columns[name] for name in schema.names], schema=schema)
+
+    def _picture(self, sha256: str) -> dict[str, Any]:
+        data = self.images.read(sha256)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            shard = self.images.locate(sha256).shard
+            raise Refusal(f"images/{shard}.tar", f"picture {sha256[:12]} is damaged", "remove the shard and pull again")
+        extension = next((name for start, name in _EXTENSIONS.items() if data.startswith(start)), "tiff")
+        return {"bytes": data, "path": f"{sha256}.{extension}"}
+
+
+class SampleTexts:
+    """Conversations and source ids of samples, read a row group at a time; the latest one is kept."""
+
+    def __init__(self, home: Home) -> None:
+        self._root = home.stage("samples")
+        self._starts: dict[tuple[str, str], list[int]] = {}
+        self._kept: tuple[tuple[str, str, int], pa.Table] | None = None
+
+    def of(self, rows: pa.Table) -> pa.Table:
+        """`source_id` and `messages` of these reference rows, in their order; Refusal when a sample is another.
+
+        Fast when rows of one samples file stand together.
+        """
+        import pyarrow as pa
+
+        pieces: list[pa.Table] = []
+        wanted: list[int] = []
+        current: tuple[str, str, int] | None = None
+        references = zip(*(rows.column(name).to_pylist() for name in ("folder", "file", "row")), strict=True)
+        for folder, file, row in references:
+            starts = self._starts_of(folder, file)
+            group = bisect.bisect_right(starts, row) - 1
+            if current is not None and current != (folder, file, group):
+                pieces.append(self._group(*current).take(pa.array(wanted)))
+                wanted = []
+            current = (folder, file, group)
+            wanted.append(row - starts[group])
+        assert current is not None, "no group of rows is empty"
+        found = pa.concat_tables([*pieces, self._group(*current).take(pa.array(wanted))])
+        if not found.column("id").equals(rows.column("id")):
+            raise Refusal(str(self._root), "samples are not those that the mix was built from", "build the mix again")
+        return found
+
+    def _open(self, folder: str, file: str) -> pq.ParquetFile:
+        import pyarrow.parquet as pq
+
+        path = self._root / folder / file
+        if not path.is_file():
+            dataset = folder.split("@", maxsplit=1)[0]
+            raise Refusal(str(path), "the mix refers to samples that are not here", f"pull '{dataset}' again")
+        return pq.ParquetFile(path)
+
+    def _starts_of(self, folder: str, file: str) -> list[int]:
+        """Number of the first row of each row group of a samples file."""
+        if (folder, file) not in self._starts:
+            with self._open(folder, file) as opened:
+                counts = [opened.metadata.row_group(index).num_rows for index in range(opened.num_row_groups)]
+            self._starts[folder, file] = [sum(counts[:index]) for index in range(len(counts))]
+        return self._starts[folder, file]
+
+    def _group(self, folder: str, file: str, group: int) -> pa.Table:
+        key = (folder, file, group)
+        if self._kept is None or self._kept[0] != key:
+            with self._open(folder, file) as opened:
+                self._kept = key, opened.read_row_group(group, columns=["id", "source_id", "messages"])
+        return self._kept[1]
+
+
+def _grouped(rows: pa.Table) -> pa.Table:
+    """Reference rows by dataset and place in its samples, with their place in the mix as ``position``."""
+    import pyarrow as pa
+
+    rows = rows.append_column("position", pa.array(range(rows.num_rows), pa.int64()))
+    order = [(name, "ascending") for name in ("dataset", "folder", "file", "row", "copy")]
+    return rows.sort_by(order)
+
+
+def _writer_settings() -> dict[str, Any]:
+    """Pictures are compressed already, and statistics of their bytes would only swell the footer."""
+    described = [*_NAMES, *_NUMBERS, *_TEXT]
+    return {
+        "compression": {**dict.fromkeys(described, "zstd"), _PICTURE: "none"},
+        "use_dictionary": list(_REPEATING),
+        "write_statistics": described,
+        "write_page_index": True,
+        "use_content_defined_chunking": dict(_CHUNKS),
+    }

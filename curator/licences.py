@@ -1,0 +1,92 @@
+"""Under which terms the rows of a mix stand, and whether they are known well enough to publish."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from registry.card import Card, load_card
+from registry.errors import Refusal
+from registry.store import Home
+
+NOT_ESTABLISHED = frozenset(["", "unspecified", "unknown", "none", "null"])
+
+HUB_LICENCES = frozenset(
+    re.findall(
+        r"\S+",
+        "apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m afl-3.0 artistic-2.0 bsl-1.0 bsd "
+        "bsd-2-clause bsd-3-clause c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 "
+        "cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 "
+        "cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0 cdla-permissive-1.0 "
+        "cdla-permissive-2.0 wtfpl ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 agpl-3.0 gfdl gpl gpl-2.0 "
+        "gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 isc lppl-1.3c ms-pl mpl-2.0 odc-by odbl osl-3.0 postgresql ofl-1.1 "
+        "ncsa unlicense zlib pddl llama2 llama3 gemma",
+    )
+)
+"""Identifiers that the Hub's page metadata knows; any other text becomes ``other``, none at all ``unknown``."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is established about one dataset's licence. None = not established, or, for pictures, none shown."""
+
+    dataset: str
+    annotations: str | None
+    images: str | None
+    generator_terms: str | None
+    note: str | None
+    shows_pictures: bool
+
+    @property
+    def unknown(self) -> list[str]:
+        """What of the rows nobody has established a licence for."""
+        missing = [] if self.annotations else ["annotations"]
+        return missing + (["pictures"] if self.shows_pictures and not self.images else [])
+
+
+def terms_of(home: Home, datasets: Iterable[str], pictured: Iterable[str]) -> list[Terms]:
+    """The terms of each dataset by its card; a dataset whose card is gone has none established."""
+    shown = set(pictured)
+    return [_terms(name, _card(home, name), name in shown) for name in sorted(datasets)]
+
+
+def hub_licences(terms: Iterable[Terms]) -> list[str]:
+    """The union of all terms as the Hub's metadata names them, sorted."""
+    found = set()
+    for one in terms:
+        for text in (one.annotations, *((one.images,) if one.shows_pictures else ())):
+            name = re.sub(r"[\s_]+", "-", (text or "").strip().lower())
+            found.add(name if name in HUB_LICENCES else "other" if name else "unknown")
+    return sorted(found)
+
+
+def check_known(terms: Iterable[Terms], *, private: bool, accepted: bool) -> list[str]:
+    """Refuse to make public what has no known licence, unless a person has `accepted` that; the warnings to show."""
+    unknown = [f"{one.dataset} ({' and '.join(one.unknown)})" for one in terms if one.unknown]
+    if not unknown:
+        return []
+    what = f"no licence is established for {', '.join(unknown)}"
+    if not private and not accepted:
+        way_out = "look the terms up and enter them in the cards; or --private; or --accept-licences if you may publish"
+        raise Refusal("licences", what, way_out)
+    return [what]
+
+
+def _terms(name: str, card: Card | None, pictured: bool) -> Terms:
+    if card is None:
+        return Terms(name, None, None, None, "its card is not here", pictured)
+    said = card.licence
+    images = _established(said.images) if pictured else None
+    return Terms(name, _established(said.annotations), images, said.generator_terms, said.note, pictured)
+
+
+def _card(home: Home, name: str) -> Card | None:
+    try:
+        return load_card(name, home)
+    except Refusal:
+        return None
+
+
+def _established(text: str | None) -> str | None:
+    return None if (text or "").strip().lower() in NOT_ESTABLISHED else text
