@@ -1,0 +1,64 @@
+"""``curator report``: the page, tables and figures of a decision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from curator.options import home_option, json_option
+
+
+@click.command(name="report")
+@click.argument("decision", required=False)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    metavar="FILE",
+    help="Where the page goes.",
+)
+@click.option(
+    "--assets",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Also write each table as CSV and each figure as SVG and PNG.",
+)
+@click.option("--open", "show", is_flag=True, help="Open the page in the browser.")
+@json_option
+@home_option
+def command(home: Path, decision: str | None, out: Path, assets: Path | None, show: bool, as_json: bool) -> None:
+    r"""Write the report of DECISION: one self-contained page with its tables, figures and samples.
+
+    DECISION is a name, the name of its folder, the beginning of its digest, or a path; with one decision in the
+    data home it may be left out. Writing the report again gives the same bytes.
+
+    \b
+    Examples:
+      curator report
+      curator report demo --out demo.html --assets figures
+    """
+    from curator.output import note, print_fields, print_json
+    from curator.report.page import build_report, find_decision
+    from registry.store import Home
+
+    opened = Home.default(home)
+    is_path = decision is not None and ("/" in decision or decision.endswith(".json"))
+    info = build_report(opened, Path(str(decision)) if is_path else find_decision(opened, decision), out, assets)
+    if as_json:
+        print_json(
+            {
+                "decision": info.decision,
+                "headline": info.headline,
+                "page": str(info.page),
+                "bytes": info.page_bytes,
+                "assets": [str(path) for path in info.assets],
+            }
+        )
+    else:
+        fields = [("decision", info.decision), ("page", str(info.page)), ("bytes", info.page_bytes)]
+        print_fields([*fields, ("assets", [str(path) for path in info.assets])])
+        note(info.headline)
+    if show:
+        click.launch(info.page.resolve().as_uri())
