@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from registry import facts
 from registry.errors import Refusal
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 4096
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """One view of the catalogue."""
 
     summary: str
@@ -174,8 +172,7 @@ TABLES: dict[str, Table] = {
 }
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """Column names and DuckDB types, and the rows as they are read."""
 
     columns: list[str]
