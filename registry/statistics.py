@@ -10,9 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from registry.identity import order_key
 from registry.trial import Effect
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -131,8 +136,21 @@ def item_bootstrap(
             for ours, theirs in zip(candidate, baseline, strict=True):
                 total += [ours[name][stratum][key] - theirs[name][stratum][key] for key in keys]
             weight = 100 / (len(candidate) * len(strata) * len(candidate[0]))
-            picks = generator.integers(0, len(keys), size=(draws, len(keys)))
-            averages += total[picks].mean(axis=1) * weight
+            averages += _resampled_means(total, draws, generator) * weight
             mean += float(total.mean()) * weight
     low, high = np.quantile(averages, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Effect(mean=mean, low=float(low), high=float(high), se=float(averages.std(ddof=1)))
+
+
+_PICKS_AT_ONCE = 2**20
+"""Resampled items held in memory at a time: 16 MB, whatever the size of the benchmark."""
+
+
+def _resampled_means(values: NDArray[np.float64], draws: int, generator: np.random.Generator) -> NDArray[np.float64]:
+    """Means of ``draws`` samples with replacement, each as large as ``values``."""
+    import numpy as np
+
+    step = max(1, _PICKS_AT_ONCE // len(values))
+    sizes = [min(step, draws - start) for start in range(0, draws, step)]
+    picks = (generator.integers(0, len(values), size=(size, len(values))) for size in sizes)
+    return np.concatenate([values[chosen].mean(axis=1) for chosen in picks])

@@ -1,0 +1,193 @@
+"""Selection statistics against textbook values, closed forms and simulated truth."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry.benchmark import score_of_items
+from registry.statistics import (
+    Items,
+    PooledVariance,
+    item_bootstrap,
+    pooled_variance,
+    student_distribution,
+    student_quantile,
+)
+
+# (probability, degrees of freedom, quantile): tables of Student's t, to the digits they give
+QUANTILES = [
+    (0.975, 1, 12.706204736174694),
+    (0.975, 2, 4.302652729749462),
+    (0.975, 2.5, 3.5746548420036817),
+    (0.975, 10, 2.228138851986274),
+    (0.975, 30, 2.0422724563012378),
+    (0.9995, 4, 8.610301581379522),
+    (0.95, 5, 2.0150483726691575),
+    (0.5, 3, 0.0),
+    (0.25, 1, -1.0),
+]
+
+
+@pytest.mark.parametrize(("probability", "degrees", "quantile"), QUANTILES)
+def test_student_quantiles_are_those_of_the_tables(probability: float, degrees: float, quantile: float) -> None:
+    assert student_quantile(probability, degrees) == pytest.approx(quantile, rel=1e-8, abs=1e-8)
+
+
+def test_many_degrees_of_freedom_are_the_normal_distribution() -> None:
+    normal = statistics.NormalDist()
+    for probability in (0.6, 0.9, 0.975, 0.9999):
+        assert student_quantile(probability, 1e7) == pytest.approx(normal.inv_cdf(probability), rel=1e-5)
+
+
+@given(st.floats(-50, 50), st.floats(0.3, 500))
+def test_the_quantile_undoes_the_distribution(value: float, degrees: float) -> None:
+    probability = student_distribution(value, degrees)
+    assert 0 <= probability <= 1
+    assert student_distribution(-value, degrees) == pytest.approx(1 - probability)
+    if 1e-6 < probability < 1 - 1e-6:
+        assert student_quantile(probability, degrees) == pytest.approx(value, rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize("probability", [0, 1, -0.1, 1.5])
+def test_a_probability_out_of_range_is_an_error(probability: float) -> None:
+    with pytest.raises(ValueError, match="not between 0 and 1"):
+        student_quantile(probability, 3)
+
+
+def test_the_distribution_with_one_degree_is_cauchy() -> None:
+    for value in (-3.0, -0.5, 0.0, 0.2, 7.0):
+        assert student_distribution(value, 1) == pytest.approx(0.5 + math.atan(value) / math.pi)
+
+
+def test_variance_is_pooled_within_groups() -> None:
+    pooled = pooled_variance([[1.0, 3.0], [10.0, 10.0, 13.0]])
+    assert pooled == PooledVariance((2 + 6) / 3, 3)
+
+
+def test_the_prior_weighs_like_so_many_degrees_of_freedom() -> None:
+    pooled = pooled_variance([[1.0, 3.0]], prior_deviation=2.0, prior_degrees=4)
+    assert pooled == PooledVariance((4 * 4 + 2) / 5, 5)
+    assert pooled_variance([[5.0]], prior_deviation=2.0, prior_degrees=4) == PooledVariance(4, 4)
+
+
+def test_nothing_repeated_and_no_prior_tells_nothing() -> None:
+    assert pooled_variance([[1.0], [5.0]]) is None
+    assert pooled_variance([], prior_degrees=4) is None
+
+
+@given(st.lists(st.lists(st.floats(-100, 100), min_size=1, max_size=5), min_size=1, max_size=6), st.floats(-50, 50))
+def test_shifting_a_candidate_does_not_change_the_noise(groups: list[list[float]], shift: float) -> None:
+    moved = [[value + shift for value in groups[0]], *groups[1:]]
+    before, after = pooled_variance(groups, 1.0, 2.0), pooled_variance(moved, 1.0, 2.0)
+    assert before is not None
+    assert after is not None
+    assert after.variance == pytest.approx(before.variance, rel=1e-6, abs=1e-6)
+
+
+def test_an_effect_is_a_mean_with_a_student_interval() -> None:
+    effect = PooledVariance(variance=2.0, degrees_of_freedom=10).effect([3.0, 5.0], confidence=0.95)
+    assert (effect.mean, effect.se) == (4.0, 1.0)
+    assert effect.high - effect.mean == pytest.approx(2.228138851986274)
+    assert effect.mean - effect.low == pytest.approx(2.228138851986274)
+
+
+def test_simultaneous_intervals_share_the_error_among_the_comparisons() -> None:
+    noise = PooledVariance(variance=1.0, degrees_of_freedom=10)
+    five = noise.effect([0.0], 0.95, comparisons=5)
+    assert five.high == pytest.approx(noise.effect([0.0], 0.99).high)
+    widths = [noise.effect([0.0], 0.95, comparisons=count).high for count in (1, 2, 10, 40)]
+    assert widths == sorted(widths)
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
+    """2,000 candidates with two seeds each, noise pooled over eight of them and no prior: 95 % of 95 % intervals."""
+    draw = random.Random(20)
+    covered = 0
+    for _ in range(250):
+        truths = [draw.uniform(-5, 5) for _ in range(8)]
+        groups = [[draw.gauss(truth, 1.3) for _ in range(2)] for truth in truths]
+        noise = pooled_variance(groups)
+        assert noise is not None
+        effects = [noise.effect(group, 0.95) for group in groups]
+        covered += sum(effect.low <= truth <= effect.high for effect, truth in zip(effects, truths, strict=True))
+    assert covered / 2000 == pytest.approx(0.95, abs=0.02)
+
+
+def items(seed: int, sizes: dict[str, dict[str, int]], share: float) -> Items:
+    draw = random.Random(seed)
+    return {
+        name: {
+            stratum: {str(group): float(draw.random() < share) for group in range(size)}
+            for stratum, size in strata.items()
+        }
+        for name, strata in sizes.items()
+    }
+
+
+SIZES = {"plain": {"": 200}, "tasks": {"small": 20, "large": 300}}
+
+
+def average(found: Items) -> float:
+    """Mean of the benchmarks' scores."""
+    scores = []
+    for strata in found.values():
+        flat = {f"{s}/{group}": value for s, groups in strata.items() for group, value in groups.items()}
+        scores.append(score_of_items(flat, {key: key.partition("/")[0] for key in flat}))
+    return statistics.fmean(scores)
+
+
+def test_the_bootstrap_is_centred_on_the_difference_of_the_averages() -> None:
+    ours = [items(seed, SIZES, 0.6) for seed in (1, 2)]
+    theirs = [items(seed, SIZES, 0.5) for seed in (3, 4)]
+    effect = item_bootstrap(ours, theirs)
+    expected = statistics.fmean(average(o) - average(t) for o, t in zip(ours, theirs, strict=True))
+    assert effect.mean == pytest.approx(expected)
+    assert effect.low < effect.mean < effect.high
+    assert effect.low == pytest.approx(effect.mean - 1.96 * effect.se, abs=0.5)
+
+
+def test_its_standard_error_is_that_of_a_paired_mean() -> None:
+    sizes = {"plain": {"": 1500}}
+    ours, theirs = items(1, sizes, 0.7), items(2, sizes, 0.5)
+    differences = [ours["plain"][""][key] - theirs["plain"][""][key] for key in ours["plain"][""]]
+    expected = 100 * statistics.pstdev(differences) / math.sqrt(len(differences))
+    assert item_bootstrap([ours], [theirs]).se == pytest.approx(expected, rel=0.08)
+
+
+def test_strata_are_resampled_on_their_own() -> None:
+    """Where strata differ and their items do not, there is no item noise."""
+    ours: Items = {"tasks": {"a": {"1": 1.0, "2": 1.0}, "b": {"1": 0.0, "2": 0.0, "3": 0.0}}}
+    theirs: Items = {"tasks": {"a": {"1": 0.0, "2": 0.0}, "b": {"1": 0.0, "2": 0.0, "3": 0.0}}}
+    effect = item_bootstrap([ours], [theirs])
+    assert (effect.mean, effect.low, effect.high, effect.se) == (50, 50, 50, 0)
+
+
+def test_pairing_removes_what_both_mixes_share() -> None:
+    ours = items(1, SIZES, 0.5)
+    assert item_bootstrap([ours], [ours]).se == 0
+    better = {name: dict(strata) for name, strata in ours.items()}
+    better["plain"] = {"": {**ours["plain"][""], "0": 1.0, "1": 1.0, "2": 1.0}}
+    unpaired = item_bootstrap([items(9, SIZES, 0.5)], [ours])
+    assert item_bootstrap([better], [ours]).se < unpaired.se / 4
+
+
+def test_the_bootstrap_is_the_same_every_time_and_however_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = [items(1, SIZES, 0.6)], [items(2, SIZES, 0.5)]
+    whole = item_bootstrap(ours, theirs)
+    monkeypatch.setattr("registry.statistics._PICKS_AT_ONCE", 1000)
+    assert item_bootstrap(ours, theirs) == whole
+
+
+def test_its_interval_covers_the_truth() -> None:
+    sizes = {"plain": {"": 120}}
+    covered = 0
+    for seed in range(150):
+        effect = item_bootstrap([items(2 * seed, sizes, 0.6)], [items(2 * seed + 1, sizes, 0.5)], draws=300)
+        covered += effect.low <= 10 <= effect.high
+    assert covered / 150 == pytest.approx(0.95, abs=0.06)
