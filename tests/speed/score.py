@@ -1,0 +1,115 @@
+"""How long scoring of predictions takes, end to end: ``python -m tests.speed.score [--picture-kb N]``.
+
+Two made-up tables of the published sizes are scored by ``curator score`` as a process: read, match, aggregate, write.
+Exit status 1 when one takes longer than its target (wall time; 2 s for SEED-Bench's 14,233 prompts, 1 s for MMBench's
+4,329 circular ones, pictures of 1 KB) or needs more memory than its limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+WORDS = [
+    "red",
+    "green",
+    "blue",
+    "cat",
+    "dog",
+    "house",
+    "tree",
+    "table",
+    "chair",
+    "apple",
+    "one",
+    "two",
+    "three",
+    "four",
+]
+MEMORY_LIMIT_MB = 200
+COLUMNS = ("index", "image", "question", "A", "B", "C", "D", "answer", "category", "split")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A benchmark, how many questions and rotations of each its table has, and how long it may take."""
+
+    benchmark: str
+    questions: int
+    turns: int
+    target_seconds: float
+
+
+CASES = (Case("seedbench_img", 14_233, 1, 2.0), Case("mmbench_dev_en", 1_082, 4, 1.0))
+
+
+def rows(case: Case, picture: str) -> Iterator[tuple[int, tuple[str, ...], str]]:
+    """Index, the cells of a table row, and a reply; a tenth of the questions has quotes."""
+    draw = random.Random(0)
+    for number in range(case.questions):
+        options = draw.sample(WORDS, 4)
+        right = draw.randrange(4)
+        for turn in range(case.turns):
+            index, answer = number + turn * 1_000_000, "ABCD"[(right - turn) % 4]
+            image = str(number) if turn else picture
+            text = f'"What ""is"" {number}?"' if number % 10 == 0 else f"What is {number}?"
+            cells = (str(index), image, text, *options[turn:], *options[:turn], answer, f"task {number % 9}", "dev")
+            yield index, cells, draw.choice([answer, f"{answer}. so it is", f"It is {options[right]}.", "No idea", "A"])
+
+
+def write(case: Case, folder: Path, picture: str) -> tuple[Path, Path]:
+    """The table and the predictions."""
+    table, predictions = folder / f"{case.benchmark}.tsv", folder / f"{case.benchmark}.jsonl"
+    with table.open("w") as cells, predictions.open("w") as replies:
+        cells.write("\t".join(COLUMNS) + "\n")
+        for index, row, reply in rows(case, picture):
+            cells.write("\t".join(row) + "\n")
+            replies.write(json.dumps({"index": index, "prediction": reply}) + "\n")
+    return table, predictions
+
+
+def run(case: Case, table: Path, predictions: Path) -> tuple[float, float, float]:
+    """Wall seconds, CPU seconds and peak memory in MB of one scoring."""
+    options = ["--predictions", predictions, "--data", table, "--benchmark", case.benchmark, "--json"]
+    command = [sys.executable, "-m", "curator", "score", *map(str, options), "--answers", str(table) + ".answers.jsonl"]
+    began = time.perf_counter()
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    wall = time.perf_counter() - began
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode != 0:
+        raise SystemExit(f"scoring {case.benchmark} ended with {child.returncode}")
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def main() -> int:
+    """Measure both tables, the best of three runs each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--picture-kb", type=int, default=1, help="base64 text of a picture, in KB")
+    picture = "iVBORw0KGgoAAAA" * (1024 * parser.parse_args().picture_kb // 15)
+    missed = 0
+    print(f"{'benchmark':<16}{'prompts':>9}{'table MB':>10}{'wall s':>8}{'target':>8}{'cpu s':>8}{'MB':>7}")
+    with tempfile.TemporaryDirectory() as folder:
+        for case in CASES:
+            table, predictions = write(case, Path(folder), picture)
+            wall, cpu, memory = min(run(case, table, predictions) for _ in range(3))
+            missed += wall > case.target_seconds or memory > MEMORY_LIMIT_MB
+            prompts, size = case.questions * case.turns, table.stat().st_size / 2**20
+            print(
+                f"{case.benchmark:<16}{prompts:>9,}{size:>10.1f}{wall:>8.2f}{case.target_seconds:>8.1f}"
+                f"{cpu:>8.2f}{memory:>7.0f}"
+            )
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
