@@ -11,6 +11,7 @@ from curator.laboratory import Bench, Laboratory
 from curator.select import candidate_from, category_order
 from curator.study import Candidate, Study
 from curator.trials import Event, Workers
+from registry.answers import check_rules
 from registry.benchmark import load_benchmark
 from registry.discovery import load_module
 from registry.errors import Refusal
@@ -48,6 +49,7 @@ class StudyRequest:
 def open_laboratory(home: Home, request: StudyRequest, workers: Workers) -> Laboratory:
     """Check everything the study needs and set it up; nothing is trained yet."""
     load_module("curator.strategies", request.strategy, "strategy")
+    check_rules(request.rules)
     scale = load_scale(request.scale)
     if request.base is not None:
         scale = scale.model_copy(update={"base": request.base})

@@ -19,22 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-WORDS = [
-    "red",
-    "green",
-    "blue",
-    "cat",
-    "dog",
-    "house",
-    "tree",
-    "table",
-    "chair",
-    "apple",
-    "one",
-    "two",
-    "three",
-    "four",
-]
+WORDS = ("red", "green", "blue", "cat", "dog", "house", "tree", "table", "chair", "apple", "one", "two", "three")
 MEMORY_LIMIT_MB = 200
 COLUMNS = ("index", "image", "question", "A", "B", "C", "D", "answer", "category", "split")
 
