@@ -96,12 +96,12 @@ def score(benchmark: Identity, questions: Sequence[Question], replies: Mapping[I
 
 def trap_notes(questions: Sequence[Question], replies: Mapping[Index, str]) -> list[str]:
     """What the published way of reading tables changed, counted (table.py says what it is)."""
-    rows = sum(bool(question.altered) for question in questions)
+    rows = [question.index for question in questions if question.altered]
     lost = sum(replies[question.index] in MISSING_WORDS for question in questions)
     notes = []
     if rows:
-        few = ", ".join(str(question.index) for question in questions if question.altered)[:60]
-        notes.append(f"{rows} prompts have a cell the published rules lose or rewrite (index {few})")
+        few = ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
+        notes.append(f"{len(rows)} prompts have a cell the published rules lose or rewrite (index {few})")
     if lost:
         notes.append(f"{lost} replies are words the published rules read as missing ('None', 'NA', empty …)")
     return notes

@@ -63,12 +63,21 @@ def _score_predictions(
 ) -> None:
     from curator.score import score_predictions, write_answers
 
-    if len(benchmarks) != 1 or table is None:
-        raise click.UsageError("--predictions needs one --benchmark NAME and --data TABLE.")
+    if len(benchmarks) != 1:
+        raise click.UsageError("--predictions needs one --benchmark NAME.")
+    if table is None:
+        table = _table_of_home(asked["home"], benchmarks[0])
     result = score_predictions(predictions, table, benchmarks[0], rules, partial)
     if answers is not None and not asked["dry_run"]:
         write_answers(answers, result, predictions)
     _print_result(result, asked["as_json"])
+
+
+def _table_of_home(home: Path, benchmark: str) -> Path:
+    from curator.study_request import find_table
+    from registry.store import Home
+
+    return find_table(Home.default(home), benchmark).table
 
 
 def _score_trial(

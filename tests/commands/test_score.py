@@ -72,7 +72,7 @@ def test_the_text_form_has_the_figures_and_notes_go_to_stderr(tmp_path: Path) ->
     [
         ([], 2, "Give either a TRIAL or --predictions"),
         (["t", "--predictions", "replies.jsonl"], 2, "Give either a TRIAL or --predictions"),
-        (["--predictions", "replies.jsonl"], 2, "needs one --benchmark NAME and --data"),
+        (["--predictions", "replies.jsonl"], 2, "needs one --benchmark NAME"),
         (["t"], 2, "Give --benchmark NAME"),
         (["t", "--benchmark", "mme", "--partial"], 2, "go with --predictions"),
         (["t", "--benchmark", "mme"], 1, "trials 't'"),
@@ -156,6 +156,17 @@ def test_a_finished_score_needs_no_trainer(tmp_path: Path, trial: Path) -> None:
     done = curator(tmp_path, "demo-baseline-s0", "--benchmark", "mme", "--json")
     assert json.loads(done.stdout)["scores"][0]["score"] == 12.5
     assert "items" not in done.stdout
+
+
+def test_the_table_of_the_home_is_the_default(tmp_path: Path, trial: Path) -> None:
+    replies = predictions_of("mme", tmp_path)
+    assert trial.is_dir()
+    results = [
+        curator(tmp_path, "--predictions", replies, "--benchmark", "mme", "--json", *more)
+        for more in ([], ["--data", ARTEFACTS / "mme.tsv"])
+    ]
+    assert results[0].stdout == results[1].stdout
+    assert json.loads(results[0].stdout)["benchmark"] == "mme"
 
 
 def test_a_table_that_is_not_there_is_refused(tmp_path: Path, trial: Path) -> None:
