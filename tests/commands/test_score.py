@@ -161,10 +161,8 @@ def test_a_finished_score_needs_no_trainer(tmp_path: Path, trial: Path) -> None:
 def test_the_table_of_the_home_is_the_default(tmp_path: Path, trial: Path) -> None:
     replies = predictions_of("mme", tmp_path)
     assert trial.is_dir()
-    results = [
-        curator(tmp_path, "--predictions", replies, "--benchmark", "mme", "--json", *more)
-        for more in ([], ["--data", ARTEFACTS / "mme.tsv"])
-    ]
+    asked: list[str | Path] = ["--predictions", replies, "--benchmark", "mme", "--json"]
+    results = [curator(tmp_path, *asked), curator(tmp_path, *asked, "--data", ARTEFACTS / "mme.tsv")]
     assert results[0].stdout == results[1].stdout
     assert json.loads(results[0].stdout)["benchmark"] == "mme"
 
