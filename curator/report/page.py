@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from curator import __version__
-from curator.report import evidence, strips, tables, theme, wording
+from curator.report import evidence, lineage, strips, tables, theme, wording
 from curator.report.figures import Drawing, draw_all
 from curator.report.selection_map import selection_map
 from registry.benchmark import load_benchmark
@@ -49,7 +49,7 @@ def build_report(home: Home, decision: Decision | Path, out: Path, assets: Path 
     """
     decided, folder = _open(home, decision)
     titles = benchmark_titles(decided)
-    ancestry = evidence.trace(home, decided, folder)
+    ancestry = lineage.trace(home, decided, folder)
     sifted = evidence.sift(ancestry)
     cost, cost_table = evidence.cost_of(decided, ancestry)
     written = {
@@ -59,7 +59,7 @@ def build_report(home: Home, decision: Decision | Path, out: Path, assets: Path 
         "path": tables.path_table(decided, titles),
         "sifted": evidence.sifted_table(sifted),
         "cost": cost_table,
-        "lineage": evidence.lineage_table(ancestry),
+        "lineage": lineage.lineage_table(home, decided, ancestry),
     }
     figures = draw_all(decided, titles)
     text = _render(
@@ -71,7 +71,7 @@ def build_report(home: Home, decision: Decision | Path, out: Path, assets: Path 
         strips=strips.strips(home, decided, ancestry),
         rules=rule_fields(decided.rule),
         cost=cost,
-        commands=evidence.rebuild_commands(decided),
+        commands=lineage.rebuild_commands(decided, ancestry),
         tables=written,
         nothing_sifted=not any(entry.set_aside or entry.dropped or entry.moved for entry in sifted),
         figures=figures,

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from curator.output import visible
-from curator.report.evidence import Ancestor, Ancestry
+from curator.report.lineage import Ancestor, Ancestry
 from curator.report.pictures import Picture, embed
 from registry.errors import Refusal
 from registry.identity import order_key
@@ -77,6 +77,7 @@ class _Drawer:
     def __init__(self, home: Home, decision: Decision, ancestry: Ancestry) -> None:
         self.home = home
         self._folders = decision.trials
+        self._ancestry = ancestry
         self._trials = {ancestor.folder.name: ancestor for ancestor in ancestry.of("trials")}
 
     @cached_property
@@ -98,16 +99,14 @@ class _Drawer:
         return Strip(candidate, examples, "" if examples else "Its samples are not in this data home.")
 
     def _examples(self, candidate: CandidateDecision, trial: Ancestor) -> list[Example]:
-        mixes = [name.removeprefix("mixes/") for name in sorted(trial.record.inputs) if name.startswith("mixes/")]
-        for mix in mixes:
-            reader = MixReader(self.home, mix)
-            rows = _first_of(reader.rows(), candidate)
-            if rows.num_rows:
-                columns = zip(
-                    rows.column("id").to_pylist(), rows.column("images").to_pylist(), reader.messages(rows), strict=True
-                )
-                return [_example(*row, read=self.store.read) for row in columns]
-        return []
+        mix = self._ancestry.mix_of(trial)
+        if mix is None:
+            return []
+        reader = MixReader(self.home, mix)
+        rows = _first_of(reader.rows(), candidate)
+        identities, images = rows.column("id").to_pylist(), rows.column("images").to_pylist()
+        columns = zip(identities, images, reader.messages(rows), strict=True)
+        return [_example(*row, read=self.store.read) for row in columns]
 
 
 def _first_of(rows: pa.Table, candidate: CandidateDecision) -> pa.Table:

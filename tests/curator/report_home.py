@@ -12,7 +12,7 @@ from registry.identity import digest, order_key
 from registry.images import ImageRef, ImageStore
 from registry.mix import MIX_FILE, MixInfo, PartCount, rows_schema
 from registry.sample import arrow_schema, conversation, sample_id
-from registry.store import COST, Home, Record, dump_json, write_aside
+from registry.store import COST, Home, Record, dump_json, read_record, write_aside
 from registry.trial import (
     DECISION_FILE,
     CandidateDecision,
@@ -153,7 +153,12 @@ def make_decision(
         selected_minus_all=_effect(selected.average - whole.average, 1.1) if whole else None,
         selected_minus_baseline=_effect(selected.average - baseline.average, 1.1),
         trials=trials,
-        settings={"baseline": {"name": "demo-baseline", "parts": []}, "pretrain": {"name": "demo-pretrain"}},
+        settings={
+            "baseline": {"name": "demo-baseline", "parts": []},
+            "pretrain": {"name": "demo-pretrain"},
+            "tables": {"mme": "c" * 64},
+            "base": "b" * 64,
+        },
     )
 
 
@@ -218,6 +223,7 @@ def _write_samples(
         record = Record(kind="samples", name=dataset, digest=identity, rows_in=len(rows) + 4, rows_out=len(rows))
         record.rejected = rejected
         record.inputs = {f"raw/{dataset}@main": identity}
+        record.command = f"curator pull {dataset}"
         with home.making(folder, record) as aside:
             _write_parquet(aside / "part-00000.parquet", rows, arrow_schema())
         written[dataset] = (folder, identity, rows)
@@ -273,15 +279,31 @@ def _write_mix(home: Home, plan: Plan, source: tuple[Path, str, list[dict[str, A
 def _write_trial(home: Home, name: str, mix: Path, seed: int, trials: dict[str, str], seconds: float) -> str:
     identity = digest({"mix": mix.name, "seed": seed})
     folder = home.folder("trials", f"{name.replace('/', '.')}-s{seed}", identity)
-    inputs = {f"mixes/{mix.name}": digest_of(mix)}
+    inputs = {"mix": MixInfo.model_validate_json((mix / MIX_FILE).read_bytes()).content_digest, "base": "b" * 64}
     with home.making(folder, Record(kind="trial", name=name, digest=identity, inputs=inputs)) as aside:
-        write_aside(aside / COST, dump_json({"cpu_seconds": seconds, "wall_seconds": 2 * seconds, "host": "x"}))
+        write_aside(
+            aside / COST,
+            dump_json({"cpu_seconds": seconds, "wall_seconds": 2 * seconds, "samples": 1024, "machine": "x"}),
+        )
     trials[identity] = folder.name
     return identity
 
 
-def digest_of(folder: Path) -> str:
-    return Record.model_validate_json((folder / "record.json").read_bytes()).digest
+def relabel(home: Home, dataset: str, categories: list[str]) -> None:
+    """Give the samples of a dataset new labels, as after a change of its card, and make its mix depend on them."""
+    import pyarrow as pa
+
+    samples = next(folder for folder in home.finished("samples") if folder.name.startswith(f"{dataset}@"))
+    identity = digest({"labels": categories})
+    folder = home.stage("measures") / samples.name / f"labels-{identity[:12]}"
+    rows = [{"id": str(n), "part": slug, "category": slug} for n, slug in enumerate(categories)]
+    schema = pa.schema([(name, pa.string()) for name in ("id", "part", "category")])
+    with home.making(folder, Record(kind="measures", name=folder.name, digest=identity)) as aside:
+        _write_parquet(aside / "part-00000.parquet", rows, schema)
+    mix = next(folder for folder in home.finished("mixes") if folder.name.startswith(f"demo-baseline+{dataset}-"))
+    record = read_record(mix)
+    record.inputs[f"measures/{samples.name}/{folder.name}"] = identity
+    (mix / "record.json").write_bytes(dump_json(record.model_dump(mode="json")))
 
 
 def picture(colour: str, seed: int) -> bytes:

@@ -16,7 +16,7 @@ import pytest
 from curator.report.page import build_report
 from registry.errors import Refusal
 from registry.trial import Decision
-from tests.curator.report_home import Made, Plan, demo_plans, make_decision, make_home
+from tests.curator.report_home import Made, Plan, demo_plans, make_decision, make_home, relabel
 
 HOSTILE = '</p><script>alert(1)</script><img src=x onerror=alert(2)> & "quoted" \u202egnp \x1b[31m'
 
@@ -198,6 +198,8 @@ def test_lineage_reaches_back_to_the_samples_and_names_what_is_gone(page: Page, 
     for stage in ("trials", "mixes", "samples"):
         assert all(folder.name in text for folder in made.home.finished(stage))
     assert "not in this home" in text  # the raw folders were never made
+    for digest in ("cccccccccccc", "bbbbbbbbbbbb"):
+        assert digest in text, "benchmark tables and the base checkpoint are ancestors too"
 
 
 def test_rebuild_commands_name_what_the_command_line_takes(html: str) -> None:
@@ -205,6 +207,22 @@ def test_rebuild_commands_name_what_the_command_line_takes(html: str) -> None:
     assert "curator select demo-allava/cap demo-mismatched" in shown
     assert "--baseline demo-baseline --pretrain demo-pretrain" in shown
     assert "--seeds 2 --max-seeds 4 --margin 3" in shown
+
+
+def test_a_demo_is_rebuilt_by_the_demo_command(made: Made, tmp_path: Path) -> None:
+    demo = made.decision.model_copy(update={"name": "demo-seed3"})
+    build_report(made.home, demo, tmp_path / "r.html")
+    text = Page((tmp_path / "r.html").read_text()).text
+    assert "curator demo --seed 3 --seeds 2 --max-seeds 4\n" in text
+    assert "curator select" not in text
+
+
+def test_parts_of_a_card_that_changed_are_counted_by_its_labels(made: Made, tmp_path: Path) -> None:
+    home = type(made.home)(shutil.copytree(made.home.path, tmp_path / "home"))
+    relabel(home, "demo-copies", ["captioning", "captioning", "chart", "chart", "chart", "chart"])
+    build_report(home, home.path / "decisions" / made.folder.name, tmp_path / "r.html")
+    text = squeezed(Page((tmp_path / "r.html").read_text()).text)
+    assert "Captioning: 2 samples; Chart: 4 samples" in text
 
 
 def test_every_setting_of_the_rule_is_told(page: Page, made: Made) -> None:
