@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from curator.lineage import finished_folders
 from curator.measure import checked_columns
 from curator.selection import FORMATS, Form, forms
 from registry.card import card_files, read_card
 from registry.discovery import names, package_folder
 from registry.errors import Refusal, did_you_mean
 from registry.recipe import Recipe, RecipePart, load_recipe, recipe_files
-from registry.store import STAGES, Home, is_finished, read_record
+from registry.store import Home, read_record
 from registry.trial import load_scale, scale_names
 
 
@@ -176,14 +177,3 @@ class RecordCheck:
         if record.rows_in != accounted:
             what = f"{record.rows_in:,} rows in, but {accounted:,} accounted for"
             yield Refusal(str(self.folder), what, "remove the folder and make it again")
-
-
-def finished_folders(home: Home) -> Iterator[Path]:
-    """Every finished folder of every stage; measures lie one level deeper, by their samples."""
-    for stage in STAGES:
-        root = home.stage(stage)
-        for folder in sorted(root.iterdir()) if root.is_dir() else ():
-            if is_finished(folder):
-                yield folder
-            elif stage == "measures" and folder.is_dir():
-                yield from (inner for inner in sorted(folder.iterdir()) if is_finished(inner))

@@ -156,16 +156,25 @@ def mix_rows(found: HomeFacts) -> list[Row]:
 
 def trial_rows(found: HomeFacts) -> list[Row]:
     """One row a trained trial."""
-    return [_trial_row(folder, record) for folder, record in _records(found.home, "trials")]
+    mixes = mix_by_content(found.home)
+    return [_trial_row(folder, record, mixes) for folder, record in _records(found.home, "trials")]
 
 
-def _trial_row(folder: Path, record: Row) -> Row:
+def mix_by_content(home: Path) -> dict[str, str]:
+    """Content digest -> folder name of the mix: a trial names its mix by content."""
+    found: dict[str, str] = {}
+    for folder, record in _records(home, "mixes"):
+        found.setdefault(str(_mapping(record, "settings").get("content_digest")), folder.name)
+    return found
+
+
+def _trial_row(folder: Path, record: Row, mixes: dict[str, str]) -> Row:
     settings = _json(folder / "settings.json")
     stage = _mapping(settings, "stage")
     return _named(folder, record) | {
         "stage": stage.get("name"),
         "seed": settings.get("seed"),
-        "mix": _input(record, "mixes"),
+        "mix": mixes.get(str(settings.get("mix"))),
         "mix_content": settings.get("mix"),
         "base": settings.get("base"),
         "init": settings.get("init"),
@@ -178,10 +187,11 @@ def _trial_row(folder: Path, record: Row) -> Row:
 def score_rows(found: HomeFacts) -> list[Row]:
     """One row a trial and benchmark that were scored."""
     fields = ("benchmark", "version", "rules", "score", "questions", "unresolved", "metrics", "breakdown")
+    mixes = mix_by_content(found.home)
     rows = []
     for folder, record in _records(found.home, "trials"):
         scores = sorted((folder / "scores").glob("*.json"))
-        trial = _trial_row(folder, record) if scores else {}
+        trial = _trial_row(folder, record, mixes) if scores else {}
         for path in scores:
             score = _json(path)
             of_trial = {"trial": folder.name, "mix": trial["mix"], "stage": trial["stage"], "seed": trial["seed"]}
@@ -217,12 +227,6 @@ def _records(home: Path, stage: str) -> Iterator[tuple[Path, Row]]:
 
 def _named(folder: Path, record: Row) -> Row:
     return {"name": record.get("name"), "folder": folder.name, "digest": record.get("digest")}
-
-
-def _input(record: Row, stage: str) -> str | None:
-    """Folder name of the first input of a stage."""
-    inputs = sorted(_mapping(record, "inputs"))
-    return next((name.removeprefix(f"{stage}/") for name in inputs if name.startswith(f"{stage}/")), None)
 
 
 def _json(path: Path, *, missing_is_fine: bool = False) -> Row:
