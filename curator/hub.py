@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import glob
 import re
+import sys
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def download(repo: str, commit: str, paths: list[str] | None, into: Path, endpoi
     """Bring files (all when ``paths`` is None) into a folder; what is there already is not fetched again."""
     from huggingface_hub import snapshot_download
 
-    with _refusals(repo, commit), _progress_bars(shown=False):
+    with _refusals(repo, commit), _progress_bars(shown=sys.stderr.isatty()):
         snapshot_download(
             repo,
             repo_type=REPO_TYPE,
@@ -73,16 +74,17 @@ def _checked(endpoint: str | None) -> str | None:
 
 @contextlib.contextmanager
 def _progress_bars(*, shown: bool) -> Iterator[None]:
-    """The client draws bars of its own; ours is enough. Its setting is put back afterwards."""
+    """The client draws bars of its own on stderr, also where that is no terminal: not so here."""
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     before = are_progress_bars_disabled()
-    switch: Callable[[], None] = enable_progress_bars if shown else disable_progress_bars
-    switch()
+    if not shown:
+        disable_progress_bars()
     try:
         yield
     finally:
-        (disable_progress_bars if before else enable_progress_bars)()
+        if not shown and not before:
+            enable_progress_bars()
 
 
 @contextlib.contextmanager

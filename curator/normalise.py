@@ -33,6 +33,8 @@ EARLY_ROWS = 2000
 ROWS_PER_FILE = 65_536
 ROWS_PER_GROUP = 4096
 REJECTED_FILE = "rejected.parquet"
+_ROWS_TOLD = 250
+"""Rows between two signs of progress; ``EARLY_ROWS`` is a multiple."""
 _REMEMBERED = 200_000
 """Picture paths whose digests are remembered, so that a picture with many questions is read once."""
 
@@ -137,8 +139,10 @@ def _convert(home: Home, card: Card, planned: Plan, out: Path, account: _Account
             else:
                 samples.add(made)
                 account.rows_out += 1
-            advance(1)
-            account.check_limit(card.name)
+            if account.rows_in % _ROWS_TOLD == 0:
+                advance(_ROWS_TOLD)
+                account.check_limit(card.name)
+    advance(account.rows_in % _ROWS_TOLD)
 
 
 def _rows(planned: Plan) -> Iterator[RawSample | Rejected]:
@@ -172,13 +176,15 @@ class _Account:
         if self._allow or not (at_end or early):
             return
         total, bad = self.rows_in, self.rejected.total()
-        if total and bad <= MAX_REJECTED * total:
+        if not total:
+            raise Refusal(name, "the files hold no rows", "check the source, or pass --allow-rejected")
+        if bad <= MAX_REJECTED * total:
             return
         reasons = ", ".join(f"{reason} ({count:,})" for reason, count in self.rejected.most_common(5))
         raise Refusal(
             name,
-            f"{bad:,} of {total:,} rows cannot be used: {reasons or 'the files hold no rows'}; first: {self.example}",
-            f"correct the card's columns, or pass --allow-rejected to go on above {MAX_REJECTED:.0%}",
+            f"{bad:,} of {total:,} rows cannot be used: {reasons}; first: {self.example}",
+            f"correct the card, or pass --allow-rejected to go on above {MAX_REJECTED:.0%}",
         )
 
 

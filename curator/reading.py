@@ -141,6 +141,7 @@ def _json_array(path: Path) -> Iterator[Any]:
 
 
 _END = object()
+_AFTER_VALUE = (" ", "\t", "\r", "\n", ",", "]")
 
 
 class _Elements:
@@ -169,8 +170,8 @@ class _Elements:
             except ValueError as error:
                 self._grow(str(error))
                 continue
-            if end == len(self._text) and self._grow(None):
-                continue  # a number may go on in the next chunk
+            if self._text[end : end + 1] not in _AFTER_VALUE and self._grow(None):
+                continue  # a number may go on in the next chunk: "1" may become "1.5e3"
             self._at = end
             return value
 

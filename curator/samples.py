@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from curator.normalise import form_settings
-from curator.selection import forms
+from curator.selection import readable_forms
 from registry.card import Card, load_card
 from registry.errors import Refusal
 from registry.identity import field_diff
@@ -55,7 +55,7 @@ def find_samples(home: Home, dataset: str) -> Samples:
     if not there:
         what = f"has no samples here{' at revision ' + revision if revision else ''}"
         raise Refusal(f"dataset '{dataset}'", what, f"run 'curator pull {name}'")
-    wanted = [form_settings(card, form) for form in forms(card)]
+    wanted = [form_settings(card, form) for form in readable_forms(card)]
     usable = [samples for samples in there if any(_same(samples, settings) for settings in wanted)]
     usable = [samples for samples in usable if not samples.relabelled] or usable
     if not usable:

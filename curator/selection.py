@@ -13,7 +13,7 @@ from typing import Any
 
 from curator.reading import DATA_SUFFIXES, RawFiles, columns_of
 from registry.card import Card, Source
-from registry.discovery import load_module
+from registry.discovery import load_module, names, package_folder
 from registry.errors import Refusal
 from registry.store import COST, RECORD
 
@@ -76,11 +76,21 @@ def forms(card: Card, repo: str | None = None) -> list[Form]:
     return sorted([main, *others], key=lambda form: repo is not None and form.source.hub_repo != repo)
 
 
+def readable_forms(card: Card, repo: str | None = None) -> list[Form]:
+    """The forms that some format can read; raises Refusal when the card's main format is unknown.
+
+    An alternate may be a fact for people that nothing reads yet.
+    """
+    load_module(FORMATS, card.format, "format")
+    known = names(package_folder(FORMATS), ".py")
+    return [form for form in forms(card, repo) if form.format in known]
+
+
 def recognise(card: Card, folder: Path, repo: str | None = None) -> tuple[Form, RawFiles]:
     """The first form whose files and columns are there; raises Refusal listing what each form misses."""
     available = list_files(folder)
     misses = []
-    for form in forms(card, repo):
+    for form in readable_forms(card, repo):
         files = [folder / name for name in select(available, form.source) if is_data(name)]
         if not files:
             misses.append(f"{form.format}: no data file matches")
@@ -96,13 +106,13 @@ def recognise(card: Card, folder: Path, repo: str | None = None) -> tuple[Form, 
     )
 
 
-def select(names: Iterable[str], source: Source) -> list[str]:
+def select(paths: Iterable[str], source: Source) -> list[str]:
     """The files a source means, sorted: its globs, else its config's folder and its splits, else all.
 
     Where a split is asked for and the file names speak of splits, only files of that split are taken;
     a dataset in one file without a split in its name is taken as it is.
     """
-    kept = sorted(name for name in names if not _is_private(name))
+    kept = sorted(name for name in paths if not _is_private(name))
     if source.files:
         return [name for name in kept if any(fnmatch.fnmatchcase(name, glob) for glob in source.files)]
     if source.config:
@@ -125,9 +135,9 @@ def is_data(name: str) -> bool:
 def list_files(folder: Path) -> list[str]:
     """All published files below ``folder`` as sorted relative posix names; links are not followed."""
     found = []
-    for root, _, names in os.walk(folder):
+    for root, _, here_are in os.walk(folder):
         here = Path(root)
-        files = [here / name for name in names if not (here / name).is_symlink() and (here / name).is_file()]
+        files = [here / name for name in here_are if not (here / name).is_symlink() and (here / name).is_file()]
         found += [file.relative_to(folder).as_posix() for file in files]
     return sorted(set(found) - RESERVED)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from curator.options import dry_run_option, home_option, json_option
-from curator.output import note, print_fields, print_json, print_table, progress
+from curator.output import Advance, note, print_fields, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from curator.normalise import Normalised
@@ -55,13 +57,20 @@ def command(dataset: str, home: Path, as_json: bool, dry_run: bool, allow_reject
     if dry_run:
         _print_offer(offer, offer.folder(data_home), as_json)
         return
-    with progress(f"pull {dataset}", len(offer.files), "files") as advance:
+    with progress(f"pull {dataset}", len(offer.files), "files") if offer.repo is None else _download(offer) as advance:
         pulled = pull(data_home, offer, endpoint=endpoint, link=link, advance=advance)
     with progress(f"normalise {dataset}", unit="rows") as advance:
         made = normalise(data_home, card, pulled.folder, allow_rejected=allow_rejected, advance=advance)
     if made.already_there:
         note(f"{dataset}: nothing to do, these samples are here")
     _print_result(pulled, made, as_json)
+
+
+@contextlib.contextmanager
+def _download(offer: Offer) -> Iterator[Advance]:
+    """A download is shown by the Hub client's own bars; two kinds of bars would write over each other."""
+    note(f"{offer.name}: {len(offer.files):,} files, {offer.size:,} bytes from {offer.repo} at {offer.commit}")
+    yield lambda _files: None
 
 
 def _print_offer(offer: Offer, folder: Path, as_json: bool) -> None:

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curator import reading
+from curator.raw_sample import Rejected
+from curator.reading import RawFiles, columns_of, read_rows
+from registry.errors import Refusal
+from tests.curator.data_home import write_json, write_parquet
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(JSON_VALUES, max_size=6), chunk=st.integers(1, 40), indent=st.sampled_from([None, 2]))
+def test_a_json_array_is_read_the_same_whatever_the_chunks(rows: list[object], chunk: int, indent: int | None) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "CHUNK_CHARACTERS", chunk)
+        path = Path(folder) / "rows.json"
+        path.write_text(json.dumps(rows, indent=indent, ensure_ascii=False), encoding="utf-8")
+        assert list(read_rows(path)) == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('[{"a": 1}', "ends inside"),
+        ('[{"a": 1} {"a": 2}]', "expected ','"),
+        ('[{"a": 1}, {"a": ]', "is not JSON"),
+        ('{"a": 1}', "not a JSON array"),
+        ("", "not a JSON array"),
+        ("[" * 100_000, "not JSON|recursion|deep"),
+    ],
+)
+def test_a_damaged_json_file_is_refused(tmp_path: Path, text: str, what: str) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(text)
+    with pytest.raises(Refusal, match=what) as refused:
+        list(read_rows(path))
+    assert refused.value.where == "rows.json"
+
+
+def test_rows_before_the_damage_are_given_first(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1}\n\n{"a": 2}\n{"a": \n')
+    rows = read_rows(path)
+    assert [next(rows), next(rows)] == [{"a": 1}, {"a": 2}]
+    with pytest.raises(Refusal, match="line 4 is not JSON"):
+        next(rows)
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl", "parquet"])
+def test_bytes_that_are_no_such_file_are_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rows.{suffix}"
+    path.write_bytes(b"[\xff\xfe" * 40)
+    with pytest.raises(Refusal, match="pull the dataset again"):
+        list(read_rows(path))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_rows(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_bytes(b"\xef\xbb\xbf" + b'[{"a": "\xc3\xa9"}]')
+    assert list(read_rows(path)) == [{"a": "é"}]
+
+
+def test_parquet_reads_the_columns_asked_for_in_small_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "BATCH_BYTES", 100)
+    path = write_parquet(tmp_path / "rows.parquet", [{"a": i, "b": "x" * 50} for i in range(20)], row_group_size=7)
+    assert list(read_rows(path, ["a", "absent"])) == [{"a": i} for i in range(20)]
+
+
+def test_columns_of_each_kind_of_file(tmp_path: Path) -> None:
+    assert columns_of(write_parquet(tmp_path / "a.parquet", [{"x": 1, "y": 2}])) == {"x", "y"}
+    assert columns_of(write_json(tmp_path / "b.json", [{"x": 1}, {"z": 2}])) == {"x", "z"}
+    (tmp_path / "c.jsonl").write_text('{"x": 1}\n3\n')
+    assert columns_of(tmp_path / "c.jsonl") == {"x"}
+
+
+def test_rows_without_an_id_are_named_by_file_and_row(tmp_path: Path) -> None:
+    write_json(tmp_path / "deep" / "a.json", [{"id": 7}, {"id": None}, [], {"id": "\ud800"}])
+    files = RawFiles(tmp_path, [tmp_path / "deep" / "a.json"], {"id": "id", "text": "absent"})
+    rows = list(files.rows())
+    assert [row[0] for row in rows if not isinstance(row, Rejected)] == ["7", "deep/a.json#1", "\\ud800"]
+    assert rows[2] == Rejected("deep/a.json#2", "row is not an object", "list")
+    assert rows[0] == ("7", {"id": 7, "text": None})
+
+
+def test_an_option_has_a_default_and_known_values(tmp_path: Path) -> None:
+    assert RawFiles(tmp_path, [], {}).option("style", "one", "two") == "one"
+    assert RawFiles(tmp_path, [], {}, {"style": "two"}).option("style", "one", "two") == "two"
+    with pytest.raises(Refusal, match="'three' is not known"):
+        RawFiles(tmp_path, [], {}, {"style": "three"}).option("style", "one", "two")
