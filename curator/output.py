@@ -113,17 +113,17 @@ def _csv_field(value: Any) -> str:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, max_width: int | None = None, exact: bool = False
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, max_width: int | None = None, grouped: bool = True
 ) -> None:
     """Print rows as an aligned table on stdout: numbers to the right, an absent value as ``-``.
 
-    ``exact`` prints numbers as they are, without thousands separators or rounding.
+    Thousands are separated unless ``grouped`` is False: a year or a seed is not an amount.
 
     On a terminal the widest text columns are cut (with ``…``) so that a row fits its width; in a pipe or file
     nothing is cut.
     """
     values = [list(row) for row in rows]
-    cells = [[_exact(value) if exact else cell(value) for value in row] for row in values]
+    cells = [[cell(value) if grouped else _ungrouped(value) for value in row] for row in values]
     right = [_is_numeric([row[i] for row in values]) for i in range(len(columns))]
     widths = [max([display_width(name), *(display_width(row[i]) for row in cells)]) for i, name in enumerate(columns)]
     if max_width is None and sys.stdout.isatty():
@@ -193,9 +193,10 @@ def cell(value: Any) -> str:
     return one_line(str(value))
 
 
-def _exact(value: Any) -> str:
-    """A number with all its digits; anything else as ``cell`` shows it."""
-    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else cell(value)
+def _ungrouped(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else cell(value)
 
 
 def display_width(text: str) -> int:

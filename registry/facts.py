@@ -163,8 +163,8 @@ def trial_rows(found: HomeFacts) -> list[Row]:
 def mix_by_content(home: Path) -> dict[str, str]:
     """Content digest -> folder name of the mix: a trial names its mix by content."""
     found: dict[str, str] = {}
-    for folder, record in _records(home, "mixes"):
-        found.setdefault(str(_mapping(record, "settings").get("content_digest")), folder.name)
+    for folder in finished(home, "mixes"):
+        found.setdefault(str(_json(folder / "mix.json").get("content_digest")), folder.name)
     return found
 
 

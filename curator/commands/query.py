@@ -90,7 +90,7 @@ def _print_text(answer: Answer) -> None:
     from curator.output import note, print_table
 
     rows = chain.from_iterable(answer.batches)
-    print_table(answer.columns, islice(rows, SHOWN_ROWS), exact=True)
+    print_table(answer.columns, islice(rows, SHOWN_ROWS), grouped=False)
     if next(rows, None) is not None:
         note(f"only the first {SHOWN_ROWS:,} rows are shown: add a LIMIT, or --json or --csv for all")
 
