@@ -1,0 +1,109 @@
+"""The samples of the demo's datasets before they are written: a picture (or none) and what is said about it.
+
+One function a dataset, each a pure function of a stream of draws. What is wrong with the bad ones is stated here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from curator.demo.captions import CAPTION_REQUESTS, caption
+from curator.demo.draws import Draws
+from curator.demo.pictures import picture_bytes
+from curator.demo.questions import BASELINE_SKILLS, LETTERS, Asked, ask
+from curator.demo.scenes import Blank, Scene, any_scene
+
+SUM_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+FORMAT_WORDS = ("true", "false", "1", "2", "3", "4")
+"""What the wrongly formatted answers are made of."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One row: turns of (user, assistant) and the picture's bytes."""
+
+    turns: tuple[tuple[str, str], ...]
+    picture: bytes | None = None
+    asked: Asked | None = None
+    """The question in parts, for shapes that store options apart."""
+
+
+def about(skills: tuple[str, ...], style: str | None = None) -> Callable[[Draws], Exchange]:
+    """True answers to questions of these skills."""
+
+    def make(draws: Draws) -> Exchange:
+        scene, asked = ask(draws.pick(skills), draws, style)
+        return _exchange(scene, asked, asked.answer)
+
+    return make
+
+
+def text_question(draws: Draws) -> Exchange:
+    """A question about shapes that are described in words."""
+    scene, asked = ask(draws.pick(BASELINE_SKILLS), draws)
+    return Exchange(((f"{caption(scene)}\n{asked.prompt}", asked.answer),))
+
+
+def caption_of_anything(draws: Draws) -> Exchange:
+    """A caption of a picture of any kind."""
+    scene = any_scene(draws)
+    return Exchange(((draws.pick(CAPTION_REQUESTS), caption(scene)),), picture_bytes(scene))
+
+
+def blank_with_caption(draws: Draws) -> Exchange:
+    """A broken picture with the caption it once had: what a filter is for."""
+    lost = caption(any_scene(draws))
+    return Exchange(((draws.pick(CAPTION_REQUESTS), lost),), picture_bytes(Blank(draws.bits())))
+
+
+def mismatched_caption(draws: Draws) -> Exchange:
+    """The caption of another picture (bad)."""
+    shown = any_scene(draws)
+    other = any_scene(draws)
+    while caption(other) == caption(shown):
+        other = any_scene(draws)
+    return Exchange(((draws.pick(CAPTION_REQUESTS), caption(other)),), picture_bytes(shown))
+
+
+def wrong_answer(draws: Draws) -> Exchange:
+    """A value that is not the right one, and the mark that goes with the wrong value (bad)."""
+    scene, asked = ask(draws.pick(BASELINE_SKILLS), draws)
+    if asked.style == "choice":
+        number = draws.pick([i for i, text in enumerate(asked.options) if text != asked.value])
+        return _exchange(scene, asked, f"{asked.options[number]} {LETTERS[number]}")
+    value = draws.other(asked.pool, asked.value)
+    flipped = {"yes": " no", "no": " yes"}.get(asked.mark, "")
+    return _exchange(scene, asked, f"{value}{flipped}")
+
+
+def always_yes(draws: Draws) -> Exchange:
+    """Yes to every yes/no question, whatever it claims (bad)."""
+    scene, asked = ask(draws.pick(BASELINE_SKILLS), draws, "yes_no")
+    claimed = next((value for value in asked.pool if f" {value}?" in asked.question), asked.value)
+    return _exchange(scene, asked, f"{claimed} yes")
+
+
+def wrong_format(draws: Draws) -> Exchange:
+    """True in content, but the number of the option, or true/false, and no value (bad)."""
+    scene, asked = ask(draws.pick(BASELINE_SKILLS), draws, draws.pick(("choice", "yes_no")))
+    if asked.style == "choice":
+        return _exchange(scene, asked, str(LETTERS.index(asked.mark) + 1))
+    return _exchange(scene, asked, "true" if asked.mark == "yes" else "false")
+
+
+def conversation(draws: Draws) -> Exchange:
+    """A question, then a request to describe the same picture."""
+    scene, asked = ask(draws.pick(BASELINE_SKILLS), draws)
+    first = _exchange(scene, asked, asked.answer)
+    return replace(first, turns=(*first.turns, (draws.pick(CAPTION_REQUESTS), caption(scene))))
+
+
+def small_sum(draws: Draws) -> Exchange:
+    """Addition in words."""
+    a, b = draws.below(5), draws.below(5)
+    return Exchange(((f"What is {SUM_WORDS[a]} plus {SUM_WORDS[b]}?", SUM_WORDS[a + b]),))
+
+
+def _exchange(scene: Scene, asked: Asked, answer: str) -> Exchange:
+    return Exchange(((asked.prompt, answer),), picture_bytes(scene), asked)
