@@ -253,7 +253,7 @@ class Destination:
     def _refused_by_hub(self, doing: str, error: Exception, status: int) -> Exception:
         from huggingface_hub.errors import RepositoryNotFoundError
 
-        if status == 401 and "Invalid credentials" in str(error):
+        if status == 401 and not isinstance(error, RepositoryNotFoundError):
             return Refusal(self.endpoint, "does not know this token", "run 'hf auth login', or set HF_TOKEN anew")
         if status == 403:
             what = f"this token may not {doing}"
@@ -328,7 +328,7 @@ def _pause(error: Exception) -> float | None:
     """Seconds to wait before the same request again (0 = no wish stated); None when waiting is of no use."""
     from huggingface_hub import errors
 
-    if isinstance(error, json.JSONDecodeError):
+    if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
         return 0.0  # half an answer, or a page of something in between
     if isinstance(error, errors.HfHubHTTPError):
         return _asked(error.response.headers) if error.response.status_code in BUSY else None

@@ -53,11 +53,12 @@ def noise(seed: int, side: int = 32) -> bytes:
     return data.getvalue()
 
 
-def add_pictures(home: Home, source: Path, name: str, count: int, licence: str = KNOWN) -> None:
-    """Pull a dataset of `count` pictures with captions."""
-    seeds = [1000 * len(name) + number for number in range(count)]
+def add_pictures(home: Home, source: Path, name: str, count: int, licence: str = KNOWN, side: int = 32) -> None:
+    """Pull a dataset of `count` pictures with captions, each about 3 * side * side bytes."""
+    seeds = [1000 * sum(map(ord, name)) + number for number in range(count)]
     rows = [
-        {"id": f"{name}-{n}", "image": {"bytes": noise(n), "path": None}, "caption": f"noise number {n}"} for n in seeds
+        {"id": f"{name}-{n}", "image": {"bytes": noise(n, side), "path": None}, "caption": f"noise number {n}"}
+        for n in seeds
     ]
     (source / name).mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(rows), source / name / "train-00000.parquet")
@@ -85,10 +86,13 @@ def _pull(home: Home, source: Path, name: str, card: str) -> None:
     assert done.exit_code == 0, done.output
 
 
-def make_home(root: Path, pictures: int = 40, sums: int = 30) -> tuple[Home, Path]:
-    """A home with the datasets `shapes` and `sums`, and the mix `both`: shapes twice, in a recipe of its own, and 10 sums."""
+def make_home(root: Path, pictures: int = 40, sums: int = 30, side: int = 32) -> tuple[Home, Path]:
+    """A home with the datasets `shapes` and `sums`, and the mix `both`: all shapes twice and 10 sums.
+
+    The shapes come by a recipe of their own, which is in no file.
+    """
     home = Home(root / "home")
-    add_pictures(home, root / "source", "shapes", pictures)
+    add_pictures(home, root / "source", "shapes", pictures, side=side)
     add_sums(home, root / "source", sums)
     inner = Recipe(name="inner", seed=3, parts=[RecipePart(dataset="shapes", repeat=2)])
     parts = [RecipePart(recipe="inner"), RecipePart(dataset="sums", choose=10)]
