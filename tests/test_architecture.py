@@ -1,0 +1,128 @@
+"""The rules of the house as tests: who imports whom, what start-up loads, sizes, names, reasons."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from curator.cli import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("registry", "curator", "trainers")
+HEAVY = ("polars", "duckdb", "pyarrow", "datasets", "huggingface_hub", "transformers", "torch", "numpy", "matplotlib")
+HEAVY_FOR_A_LISTING = {*HEAVY, "pydantic", "rich", "pandas"} - {"duckdb"}
+MAX_LINES = 400
+MAX_FUNCTION_LINES = 60
+EMPTY_WORDS = {"utils", "util", "helpers", "helper", "common", "manager", "handler", "pipeline", "base", "misc"}
+
+
+def python_files(*folders: str) -> Iterator[Path]:
+    """Our Python files under these folders of the checkout."""
+    for folder in folders:
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """Top-level modules that a command line of ``curator`` loads in a fresh interpreter."""
+    code = (
+        "import atexit, json, sys\n"
+        "loaded = lambda: print(json.dumps(sorted(m for m in sys.modules if '.' not in m)), file=sys.stderr)\n"
+        "atexit.register(loaded)\n"
+        "from curator.cli import main\n"
+        "main()"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT, check=False, timeout=60
+    )
+    assert child.returncode == 0, child.stderr
+    return set(json.loads(child.stderr.splitlines()[-1]))
+
+
+def test_packages_import_in_one_direction_only() -> None:
+    program = Path(sys.executable).with_name("lint-imports")
+    environment = {**os.environ, "COLUMNS": "200"}
+    child = subprocess.run([program], capture_output=True, text=True, cwd=ROOT, check=False, env=environment)
+    assert child.returncode == 0, child.stdout
+
+
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_no_help_loads_a_heavy_library(name: str | None) -> None:
+    arguments = ["--help"] if name is None else [name, "--help"]
+    assert loaded_by(*arguments) & set(HEAVY) == set()
+
+
+def test_the_list_of_commands_loads_no_command() -> None:
+    code = "import sys; from curator.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(*sys.modules)"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert not [name for name in child.stdout.split() if name.startswith("curator.commands")]
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["show", "tabmwp"], ["query", "FROM parts"]])
+def test_listing_showing_and_asking_load_duckdb_at_most(arguments: list[str]) -> None:
+    assert loaded_by(*arguments) & HEAVY_FOR_A_LISTING == set()
+
+
+def test_importing_curator_loads_no_torch() -> None:
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in python_files("curator", "registry")
+        if path.name not in ("__init__.py", "__main__.py")
+    ]
+    code = f"import sys, importlib\nfor m in {modules}: importlib.import_module(m)\nprint(*sys.modules)"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert child.returncode == 0, child.stderr
+    assert {"torch", "transformers", "pandas"} & set(child.stdout.split()) == set()
+
+
+def test_files_are_short() -> None:
+    sizes = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in python_files(*PACKAGES, "tests")}
+    assert {str(path.relative_to(ROOT)): size for path, size in sizes.items() if size > MAX_LINES} == {}
+
+
+def test_functions_are_short() -> None:
+    long = {
+        f"{path.relative_to(ROOT)}:{node.name}": lines
+        for path in python_files(*PACKAGES)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES
+    }
+    assert long == {}
+
+
+def test_no_file_or_folder_has_a_name_that_says_nothing() -> None:
+    named = {
+        str(path.relative_to(ROOT))
+        for path in python_files(*PACKAGES, "tests")
+        if EMPTY_WORDS & {part.removeprefix("test_") for part in path.relative_to(ROOT).with_suffix("").parts}
+    }
+    assert named == set()
+
+
+def test_every_exception_from_a_rule_says_why() -> None:
+    pattern = re.compile(r"#\s*(noqa|type: ignore|pragma: no cover)(?P<rest>.*)")
+    silent = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in python_files(*PACKAGES, "tests")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if (found := pattern.search(line)) and not re.search(r"[\])\d]\s+(#|-|–|:)?\s*\w+", found["rest"])
+        if path != Path(__file__)
+    ]
+    assert silent == []
+
+
+def test_every_module_says_what_it_is() -> None:
+    undescribed = [
+        str(path.relative_to(ROOT))
+        for path in python_files(*PACKAGES)
+        if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert undescribed == []
