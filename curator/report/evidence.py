@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curator.report.lineage import Ancestor, Ancestry
+from curator.report.ancestry import Ancestor, Ancestry
 from curator.report.tables import Cell, Table
 from curator.report.wording import category_title, plural
 from registry.mix import PartCount

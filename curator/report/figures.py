@@ -5,9 +5,10 @@ Drawn with matplotlib without its global state, from the decision alone: equal d
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,42 +39,49 @@ _SETTINGS: Any = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure in all its forms."""
+    """One figure as it stands on the page."""
 
-    name: str
-    title: str
     description: str
     """Its content in words, for those who do not see it."""
-    inline: str
-    """SVG for the page: text and colours are the page's."""
     svg: str
-    """SVG that stands alone."""
-    png: bytes
+    """An ``<svg>`` element whose text and colours are the page's."""
 
 
-def draw_all(decision: Decision, titles: Titles) -> dict[str, Drawing]:
-    """Every figure of a decision, by name."""
+def draw_for_page(decision: Decision, titles: Titles) -> dict[str, Drawing]:
+    """The figures of the page, by name; the narrow one stands in for the wide one on a phone."""
     path = f"Guide benchmarks as categories join. {_path_in_words(decision)}"
-    plans: tuple[tuple[str, str, str, Draw], ...] = (
-        ("score-path", "Score as categories join", path, score_path),
-        ("score-path-narrow", "Score as categories join", path, score_path_narrow),
-        ("radar", "Baseline, Selected and All", _radar_in_words(decision, titles), radar),
-        ("selection-map", "Effect of each candidate", _map_in_words(decision), selection_map),
-    )
-    return {name: _drawing(decision, titles, (name, title, words), draw) for name, title, words, draw in plans}
+    plans: dict[str, tuple[str, Draw]] = {
+        "score-path": (path, score_path),
+        "score-path-narrow": (path, score_path_narrow),
+        "radar": (_radar_in_words(decision, titles), radar),
+    }
+    with _own_settings():
+        return {
+            name: Drawing(words, _inline(_svg(draw(decision, titles, ON_PAGE)), name))
+            for name, (words, draw) in plans.items()
+        }
 
 
-def _drawing(decision: Decision, titles: Titles, labels: tuple[str, str, str], draw: Draw) -> Drawing:
+def draw_files(decision: Decision, titles: Titles) -> dict[str, bytes]:
+    """File name -> content of every figure, as SVG and as PNG."""
+    plans: dict[str, Draw] = {"score-path": score_path, "radar": radar, "selection-map": selection_map}
+    files: dict[str, bytes] = {}
+    with _own_settings():
+        for name, draw in plans.items():
+            figure = draw(decision, titles, PRINTED)
+            files |= {f"{name}.svg": _svg(figure).encode(), f"{name}.png": _png(figure, PRINTED["sheet"])}
+    return files
+
+
+@contextlib.contextmanager
+def _own_settings() -> Iterator[None]:
+    """Our settings alone: a user's own matplotlibrc must not change the bytes."""
     import matplotlib as mpl
 
-    name, title, words = labels
     with mpl.rc_context():
-        mpl.rcdefaults()  # a user's own matplotlibrc must not change the bytes
+        mpl.rcdefaults()
         mpl.rcParams.update(_SETTINGS)
-        printed = draw(decision, titles, PRINTED)
-        svg, png = _svg(printed), _png(printed, PRINTED["sheet"])
-        inline = _inline(_svg(draw(decision, titles, ON_PAGE)), name)
-    return Drawing(name, title, words, inline, svg, png)
+        yield
 
 
 def score_path(decision: Decision, titles: Titles, skin: Skin) -> Figure:
@@ -328,7 +336,3 @@ def _radar_in_words(decision: Decision, titles: Titles) -> str:
         for title, outcome, *_ in _outcomes(decision)
     ]
     return f"{'; '.join(told)}."
-
-
-def _map_in_words(decision: Decision) -> str:
-    return f"{'; '.join(f'{c.candidate} {signed(c.average.mean)} {c.verdict}' for c in decision.candidates)}."

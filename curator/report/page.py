@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from curator import __version__
-from curator.report import evidence, lineage, strips, tables, theme, wording
-from curator.report.figures import Drawing, draw_all
+from curator.report import evidence, strips, tables, theme, wording
+from curator.report.ancestry import lineage_table, rebuild_commands, trace
+from curator.report.figures import draw_files, draw_for_page
 from curator.report.selection_map import selection_map
 from registry.benchmark import load_benchmark
 from registry.discovery import names
@@ -25,8 +26,6 @@ from registry.trial import DECISION_FILE, Decision, DecisionRule
 HERE = Path(__file__).parent
 TEMPLATE = "template.html.jinja"
 STYLE = "style.css"
-NARROW_ONLY = ("score-path-narrow",)
-"""Figures that repeat another one for a small screen; not written as files."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def build_report(home: Home, decision: Decision | Path, out: Path, assets: Path 
     """
     decided, folder = _open(home, decision)
     titles = benchmark_titles(decided)
-    ancestry = lineage.trace(home, decided, folder)
+    ancestry = trace(home, decided, folder)
     sifted = evidence.sift(ancestry)
     cost, cost_table = evidence.cost_of(decided, ancestry)
     written = {
@@ -59,9 +58,8 @@ def build_report(home: Home, decision: Decision | Path, out: Path, assets: Path 
         "path": tables.path_table(decided, titles),
         "sifted": evidence.sifted_table(sifted),
         "cost": cost_table,
-        "lineage": lineage.lineage_table(home, decided, ancestry),
+        "lineage": lineage_table(decided, ancestry),
     }
-    figures = draw_all(decided, titles)
     text = _render(
         decision=decided,
         identity=short(read_record(folder).digest) if folder else "",
@@ -71,14 +69,14 @@ def build_report(home: Home, decision: Decision | Path, out: Path, assets: Path 
         strips=strips.strips(home, decided, ancestry),
         rules=rule_fields(decided.rule),
         cost=cost,
-        commands=lineage.rebuild_commands(decided, ancestry),
+        commands=rebuild_commands(decided, ancestry),
         tables=written,
         nothing_sifted=not any(entry.set_aside or entry.dropped or entry.moved for entry in sifted),
-        figures=figures,
+        figures=draw_for_page(decided, titles),
     )
     data = text.encode()
     write_aside(out, data)
-    files = _write_assets(assets, list(written.values()), figures) if assets is not None else []
+    files = _write_assets(assets, list(written.values()), decided, titles) if assets is not None else []
     return ReportInfo(decided.name, wording.headline(decided), out, len(data), files)
 
 
@@ -184,11 +182,8 @@ def _cell(value: tables.Cell) -> str:
     return f"{value:,}" if isinstance(value, int) else value
 
 
-def _write_assets(folder: Path, written: list[tables.Table], figures: dict[str, Drawing]) -> list[Path]:
-    files = {f"{table.name}.csv": table.csv().encode() for table in written}
-    for name, drawing in figures.items():
-        if name not in NARROW_ONLY:
-            files |= {f"{name}.svg": drawing.svg.encode(), f"{name}.png": drawing.png}
+def _write_assets(folder: Path, written: list[tables.Table], decision: Decision, titles: dict[str, str]) -> list[Path]:
+    files = {f"{table.name}.csv": table.csv().encode() for table in written} | draw_files(decision, titles)
     for name, data in sorted(files.items()):
         write_aside(folder / name, data)
     return [folder / name for name in sorted(files)]

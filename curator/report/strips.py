@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from curator.output import visible
-from curator.report.lineage import Ancestor, Ancestry
+from curator.report.ancestry import Ancestor, Ancestry
 from curator.report.pictures import Picture, embed
 from registry.errors import Refusal
 from registry.identity import order_key
@@ -60,6 +60,8 @@ class Strip:
 
     candidate: CandidateDecision
     examples: list[Example]
+    planted: str = ""
+    """What is known to be in it (the demo alone)."""
     missing: str = ""
 
 
@@ -96,7 +98,8 @@ class _Drawer:
             examples = self._examples(candidate, trial) if trial is not None else []
         except (Refusal, OSError):
             examples = []
-        return Strip(candidate, examples, "" if examples else "Its samples are not in this data home.")
+        missing = "" if examples else "Its samples are not in this data home."
+        return Strip(candidate, examples, _planted(candidate), missing)
 
     def _examples(self, candidate: CandidateDecision, trial: Ancestor) -> list[Example]:
         mix = self._ancestry.mix_of(trial)
@@ -107,6 +110,15 @@ class _Drawer:
         identities, images = rows.column("id").to_pylist(), rows.column("images").to_pylist()
         columns = zip(identities, images, reader.messages(rows), strict=True)
         return [_example(*row, read=self.store.read) for row in columns]
+
+
+def _planted(candidate: CandidateDecision) -> str:
+    """What the demo planted in a candidate whose truth is known."""
+    if candidate.truth is None:
+        return ""
+    from curator.demo.truth import CANDIDATES
+
+    return next((known.why for known in CANDIDATES if known.name == candidate.candidate), "")
 
 
 def _first_of(rows: pa.Table, candidate: CandidateDecision) -> pa.Table:

@@ -115,6 +115,7 @@ def save_decision(home: Home, decision: Decision) -> Path:
     folder = home.folder("decisions", decision.name, identity)
     inputs = {f"trials/{name}": key for key, name in decision.trials.items()}
     record = Record(kind="decision", name=decision.name, digest=identity, inputs=inputs, command="curator select")
+    record.settings = decision.settings
     with home.making(folder, record) as aside:
         write_aside(aside / DECISION_FILE, dump_json(decision.model_dump(mode="json")))
     return folder

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from curator.lineage import Lineage
 from curator.report.tables import Cell, Table
-from registry.errors import Refusal
+from registry.facts import mix_by_content
 from registry.identity import short
 from registry.mix import MixInfo, MixReader
-from registry.store import STAGES, Home, Record, is_finished, read_record
+from registry.store import STAGES, Home, Record
 from registry.trial import Decision
 
 _DEMO_NAME = re.compile(r"demo-seed(\d+)")
@@ -27,13 +27,15 @@ _PREPARING = ("raw", "samples", "measures")
 class Ancestor:
     """A finished folder that the decision descends from."""
 
-    stage: str
+    place: str
+    """``stage/folder`` in the home."""
     folder: Path
     record: Record
 
-    def name(self, home: Home) -> str:
-        """Its place in the home: ``samples/x@r-0123``."""
-        return self.folder.relative_to(home.path).as_posix()
+    @property
+    def stage(self) -> str:
+        """Where in the home it lies: trials, mixes, samples, measures, raw."""
+        return self.place.partition("/")[0]
 
 
 @dataclass(frozen=True)
@@ -42,93 +44,42 @@ class Ancestry:
 
     found: list[Ancestor]
     missing: list[str]
-    """What a record names and the home no longer has."""
-    mixes: dict[str, MixInfo] = field(default_factory=dict)
-    """Name of a mix folder -> its content."""
-    by_content: dict[str, str] = field(default_factory=dict)
-    """Content digest -> name of the mix folder."""
+    """Places that a record names and the home no longer has."""
+    mixes: dict[str, MixInfo]
+    """Folder of a mix -> its content."""
+    by_content: dict[str, str]
+    """Content digest -> folder of the mix."""
 
     def of(self, stage: str) -> list[Ancestor]:
         """The ancestors of one stage."""
         return [ancestor for ancestor in self.found if ancestor.stage == stage]
 
     def mix_of(self, trial: Ancestor) -> str | None:
-        """Name of the folder of the mix that a trial was trained on."""
+        """Folder of the mix that a trial was trained on."""
         return self.by_content.get(trial.record.inputs.get("mix", ""))
 
 
 def trace(home: Home, decision: Decision, folder: Path | None) -> Ancestry:
-    """Follow the inputs of every record from the decision's trials back to the published files."""
-    infos = _mixes(home)
-    by_content: dict[str, str] = {}
-    for name, info in infos.items():
-        by_content.setdefault(info.content_digest, name)
-    queue = [f"trials/{name}" for name in decision.trials.values()]
-    if folder is not None:
-        queue.append(f"decisions/{folder.name}")
-    found: dict[str, Ancestor] = {}
-    missing: set[str] = set()
-    for name in queue:  # grows while it is walked
-        if name in found or name in missing:
-            continue
-        ancestor = _ancestor(home, name)
-        if ancestor is None:
-            missing.add(name)
-            continue
-        found[name] = ancestor
-        queue += _inputs(home, ancestor, by_content)
-    used = {
-        a.folder.name: infos[a.folder.name] for a in found.values() if a.stage == "mixes" and a.folder.name in infos
-    }
-    return Ancestry(_nearest_first(home, found.values()), sorted(missing), used, by_content)
+    """Follow the records back to the published files, from the decision's folder, else from its trials."""
+    trials = [f"trials/{name}" for name in decision.trials.values()]
+    here = folder is not None and folder.resolve().parent == home.stage("decisions")
+    roots = [f"decisions/{folder.name}"] if folder is not None and here else trials
+    steps = {place: step for root in roots for place, step in Lineage(home, root).steps.items() if step.is_folder}
+    found = [Ancestor(place, home.path / place, step.record) for place, step in steps.items() if step.record]
+    mixes = {a.folder.name: MixReader(home, a.folder).info for a in found if a.stage == "mixes"}
+    missing = sorted(place for place, step in steps.items() if step.record is None)
+    return Ancestry(_nearest_first(found), missing, mixes, mix_by_content(home.path))
 
 
-def _mixes(home: Home) -> dict[str, MixInfo]:
-    """Every readable mix of the home, by folder name: a trial names its mix by content."""
-    infos = {}
-    for folder in home.finished("mixes"):
-        try:
-            infos[folder.name] = MixReader(home, folder).info
-        except Refusal:
-            continue
-    return infos
-
-
-def _inputs(home: Home, ancestor: Ancestor, by_content: dict[str, str]) -> list[str]:
-    """What a record descends from, as ``stage/folder``."""
-    inputs = ancestor.record.inputs
-    names = [name for name in sorted(inputs) if name.partition("/")[0] in STAGES and "/" in name]
-    if ancestor.stage != "trials":
-        return names
-    if "mix" in inputs:
-        names.append(f"mixes/{by_content.get(inputs['mix'], short(inputs['mix']))}")
-    if "init" in inputs:
-        before = home.find("trials", inputs["init"])
-        names.append(f"trials/{before.name if before else short(inputs['init'])}")
-    return names
-
-
-def _ancestor(home: Home, name: str) -> Ancestor | None:
-    stage, *parts = name.split("/")
-    if stage not in STAGES or not parts or any(part in ("", ".", "..") for part in parts):
-        return None
-    folder = home.stage(stage).joinpath(*parts)
-    try:
-        return Ancestor(stage, folder, read_record(folder)) if is_finished(folder) else None
-    except Refusal:
-        return None
-
-
-def _nearest_first(home: Home, found: Iterable[Ancestor]) -> list[Ancestor]:
+def _nearest_first(found: list[Ancestor]) -> list[Ancestor]:
     order = {stage: place for place, stage in enumerate(reversed(STAGES))}
-    return sorted(found, key=lambda ancestor: (order[ancestor.stage], ancestor.name(home)))
+    return sorted(found, key=lambda ancestor: (order[ancestor.stage], ancestor.place))
 
 
-def lineage_table(home: Home, decision: Decision, ancestry: Ancestry) -> Table:
+def lineage_table(decision: Decision, ancestry: Ancestry) -> Table:
     """Every ancestor with its digest and rows; then the benchmark tables and the base checkpoint."""
     rows: list[list[Cell]] = [
-        [a.stage, a.name(home).partition("/")[2], short(a.record.digest), a.record.rows_out or None]
-        for a in ancestry.found
+        [*a.place.split("/", maxsplit=1), short(a.record.digest), a.record.rows_out or None] for a in ancestry.found
     ]
     rows += [[*name.split("/", maxsplit=1), "not in this home", None] for name in ancestry.missing]
     tables = decision.settings.get("tables")
