@@ -138,6 +138,7 @@ TABLES: dict[str, Table] = {
             "score": "DOUBLE",
             "questions": "BIGINT",
             "unresolved": "BIGINT",
+            "partial": "BOOLEAN",
             "metrics": "MAP(VARCHAR, DOUBLE)",
             "breakdown": "MAP(VARCHAR, DOUBLE)",
         },

@@ -186,7 +186,7 @@ def _trial_row(folder: Path, record: Row, mixes: dict[str, str]) -> Row:
 
 def score_rows(found: HomeFacts) -> list[Row]:
     """One row a trial and benchmark that were scored."""
-    fields = ("benchmark", "version", "rules", "score", "questions", "unresolved", "metrics", "breakdown")
+    fields = ("benchmark", "version", "rules", "score", "questions", "unresolved", "partial", "metrics", "breakdown")
     mixes = mix_by_content(found.home)
     rows = []
     for folder, record in _records(found.home, "trials"):
