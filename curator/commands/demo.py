@@ -54,7 +54,7 @@ def command(
       curator demo --candidate demo-magnets --candidate demo-wrong
       curator demo --rebuild-base --seed 1 --out base-1
     """
-    from curator.demo.base import rebuild, stage_notes
+    from curator.demo.base_checkpoint import rebuild, stage_notes
     from curator.demo.run import DemoRequest, run_demo
     from curator.output import note
     from curator.report.page import build_report

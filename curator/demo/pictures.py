@@ -321,7 +321,7 @@ def _screen(scene: Screen, draws: Draws) -> Image.Image:
     return image
 
 
-def _button(image: Image.Image, at: tuple[int, int], accent: Paint, ink: Paint) -> None:  # noqa: ARG001
+def _button(image: Image.Image, at: tuple[int, int], accent: Paint, ink: Paint) -> None:  # noqa: ARG001  one signature for all widgets
     # same arguments as the other controls; a button's label is white whatever the theme's ink
     image.paste(accent, at, _rounded(31, 13, 4))
     image.paste(_WHITE, (at[0] + 8, at[1] + 5, at[0] + 23, at[1] + 8))

@@ -24,24 +24,23 @@ from registry.store import Home, Record, dump_json
 from registry.trial import Stage
 from registry.yaml_file import StrictModel, load
 
-RECIPE = Path(__file__).parent / "base.yaml"
+RECIPE = Path(__file__).parent / "base_checkpoint.yaml"
 CORPUS_VERSION = 1
 ROWS_A_FILE = 20_000
 ROW_CAPACITY = 256
-ROWS_PER_STEP = 10
-"""Packed rows a step: about 64 lessons of 35 to 45 tokens."""
 
 
 class Lessons(StrictModel):
-    """One stage of ``base.yaml``."""
+    """One stage of ``base_checkpoint.yaml``."""
 
     name: str
     lr: float = Field(gt=0)
+    rows_per_step: int = Field(ge=1)
     lessons: dict[str, int]
 
 
 class BaseRecipe(StrictModel):
-    """``base.yaml``."""
+    """``base_checkpoint.yaml``."""
 
     stages: list[Lessons] = Field(min_length=1)
 
@@ -89,7 +88,7 @@ def _stage(part: Lessons) -> Stage:
         trains=["vision", "adapter", "llm"],
         lr={"vision": part.lr, "adapter": part.lr, "llm": part.lr},
         capacity=ROW_CAPACITY,
-        rows_per_step=ROWS_PER_STEP,
+        rows_per_step=part.rows_per_step,
         weight_decay=0.01,
         betas=(0.9, 0.98),
     )
