@@ -263,7 +263,8 @@ class Catalog:
 
     def _lock(self) -> None:
         """From here on: no file but samples, no network, no extension, no spilling to disk, no change of this."""
-        allowed = quoted(f"{self._found.home / 'samples'}/")
+        samples = f"{self._found.home / 'samples'}/"
+        allowed = ", ".join(map(quoted, {samples, _without_glob(samples)}))
         self._connection.execute(f"SET allowed_directories = [{allowed}]")
         self._connection.execute("SET temp_directory = ''")
         self._connection.execute("SET enable_external_access = false")
@@ -303,15 +304,15 @@ def _samples_view(name: str, table: Table, files: list[Path]) -> str:
     if not files:
         empty = ", ".join(f'NULL::{kind} AS "{column}"' for column, kind in table.columns.items())
         return f"CREATE VIEW {name} AS SELECT {empty} WHERE false"
-    paths = ", ".join(quoted(_without_glob(path)) for path in files)
+    paths = ", ".join(quoted(_without_glob(str(path))) for path in files)
     stored = ", ".join(f'"{column}"' for column in table.columns if column != "folder")
     folder = "parse_path(filename)[-2] AS folder"
     return f"CREATE VIEW {name} AS SELECT {stored}, {folder} FROM read_parquet([{paths}], filename = true)"  # noqa: S608 - paths are quoted
 
 
-def _without_glob(path: Path) -> str:
+def _without_glob(path: str) -> str:
     """The path with the characters of file patterns taken literally."""
-    return re.sub(r"([*?\[])", r"[\1]", str(path))
+    return re.sub(r"([*?\[])", r"[\1]", path)
 
 
 def _query_refusal(error: Exception, lines_before: int = 0) -> Refusal:

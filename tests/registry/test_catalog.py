@@ -1,0 +1,187 @@
+"""The catalogue answers questions over cards, samples and records, and can do nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from registry.catalog import ROWS_AT_ONCE, TABLES, Catalog
+from registry.errors import Refusal
+from registry.facts import HomeFacts
+from tests.curator.data_home import make_chats
+from tests.small_home import SmallHome, make_small_home
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> SmallHome:
+    """One home for all tests here."""
+    return make_small_home(tmp_path_factory.mktemp("catalog"))
+
+
+def ask(home: Path, sql: str) -> list[tuple[Any, ...]]:
+    """All rows of an answer."""
+    with Catalog.for_query(home, sql) as catalog:
+        return catalog.query(sql).rows()
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Every file below a folder and its digest."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_view_has_its_columns_even_in_an_empty_home(tmp_path: Path, name: str) -> None:
+    with Catalog(tmp_path / "nowhere") as catalog:
+        described = catalog.query(f"DESCRIBE {name}").rows()
+    assert [(row[0], row[1].replace('"', "")) for row in described] == [
+        (column, kind.replace('"', "")) for column, kind in TABLES[name].columns.items()
+    ]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_view_has_its_columns_in_a_full_home(small: SmallHome, name: str) -> None:
+    with Catalog(small.home.path, [name]) as catalog:
+        answer = catalog.query(f"FROM {name}")
+        assert answer.columns == list(TABLES[name].columns)
+        assert answer.rows()
+
+
+def test_rows_of_cards_are_all_there(small: SmallHome) -> None:
+    found = HomeFacts(small.home.path)
+    assert ask(small.home.path, "SELECT name FROM datasets ORDER BY name") == [(name,) for name in found.cards]
+    (row,) = ask(small.home.path, "SELECT pulled[1], card->>'title' FROM datasets WHERE name = 'chats'")
+    assert row[0].startswith("local-")
+    assert row[1] == "chats"
+
+
+def test_samples_are_read_from_all_finished_folders(small: SmallHome) -> None:
+    rows = ask(
+        small.home.path, "SELECT dataset, folder, count(*), sum(len(images)) FROM samples GROUP BY ALL ORDER BY ALL"
+    )
+    assert rows == [("captions", small.captions, 4, 4), ("chats", small.chats, 5, 0)]
+
+
+def test_questions_join_what_was_made(small: SmallHome) -> None:
+    sql = """
+        SELECT d.candidate, s.score, m.samples
+        FROM decisions d, scores s JOIN mixes m ON m.folder = s.mix JOIN trials t ON t.folder = s.trial
+        WHERE t.seed = 0
+    """
+    assert ask(small.home.path, sql) == [("captions", 62.5, 7)]
+
+
+def test_a_home_whose_path_has_the_marks_of_a_pattern(tmp_path: Path) -> None:
+    odd = tmp_path / "it's [a-z] * home?"
+    samples = make_chats(make_small_home(odd).home, odd, "more", 2)
+    assert ask(samples.folder.parent.parent, "SELECT count(*) FROM samples") == [(11,)]
+
+
+def test_only_views_that_are_named_are_filled(tmp_path: Path) -> None:
+    (tmp_path / "cards").mkdir()
+    (tmp_path / "cards" / "broken.yaml").write_text("[", encoding="utf-8")
+    assert ask(tmp_path, "SELECT count(*) FROM trials") == [(0,)]
+    with pytest.raises(Refusal, match=r"broken\.yaml"):
+        ask(tmp_path, "SELECT count(*) FROM datasets")
+
+
+def test_without_a_name_all_are_there(small: SmallHome) -> None:
+    assert [row[0] for row in ask(small.home.path, "SHOW TABLES")] == sorted(TABLES)
+
+
+def test_long_answers_come_in_batches(tmp_path: Path) -> None:
+    with Catalog(tmp_path) as catalog:
+        sizes = [len(batch) for batch in catalog.query(f"SELECT * FROM range({2 * ROWS_AT_ONCE + 1})").batches]
+    assert sizes == [ROWS_AT_ONCE, ROWS_AT_ONCE, 1]
+
+
+WRITING = [
+    "COPY (SELECT 1) TO '{home}/samples/x.csv'",
+    "COPY datasets TO '{home}/x.csv'",
+    "EXPORT DATABASE '{home}/samples/out'",
+    "ATTACH '{home}/samples/x.db'",
+    "CREATE TABLE x AS SELECT 1",
+    "INSERT INTO datasets SELECT * FROM datasets",
+    "DELETE FROM datasets",
+    "DROP VIEW samples",
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "SET threads = 1",
+    "SET enable_external_access = true",
+    "RESET lock_configuration",
+    "PRAGMA enable_profiling",
+    "CALL pragma_version()",
+    "EXPLAIN ANALYZE COPY (SELECT 1) TO '{home}/samples/x.csv'",
+    "WITH x AS (COPY (SELECT 1) TO '{home}/samples/x.csv') FROM x",
+    "WITH y AS (SELECT 1), x AS (COPY (FROM y) TO '{home}/samples/x.csv') SELECT 1",
+    "with x as (insert into datasets select * from datasets returning *) from x",
+    "FROM query('WITH x AS (COPY (SELECT 1) TO ''{home}/samples/x.csv'') FROM x')",
+    "SELECT 1; COPY (SELECT 1) TO '{home}/samples/x.csv'",
+    "SELECT 1) ; COPY (SELECT 1) TO '{home}/samples/x.csv' --",
+]
+
+
+@pytest.mark.parametrize("sql", WRITING)
+def test_nothing_can_be_written(small: SmallHome, sql: str) -> None:
+    before = contents(small.home.path)
+    with pytest.raises(Refusal):
+        ask(small.home.path, sql.format(home=small.home.path))
+    assert contents(small.home.path) == before
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "FROM read_text('/etc/passwd')",
+        "FROM '{home}/mixes/*/rows-*.parquet'",
+        "FROM '{home}/samples/../mixes/x.parquet'",
+        "FROM read_csv('{home}/cards/chats.yaml')",
+        "FROM glob('/etc/*')",
+        "FROM 'http://127.0.0.1:9/x.parquet'",
+        "FROM 's3://bucket/x.parquet'",
+        "FROM read_blob('relative.bin')",
+    ],
+)
+def test_no_file_but_samples_can_be_read(small: SmallHome, sql: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        ask(small.home.path, sql.format(home=small.home.path))
+    assert caught.value.where == "query"
+
+
+def test_a_mistake_is_shown_where_it_is(tmp_path: Path) -> None:
+    with pytest.raises(Refusal) as caught:
+        ask(tmp_path, "SELECT name,\n  catgory\nFROM datasets")
+    assert "LINE 2:   catgory" in caught.value.what
+    assert '"categories"' in caught.value.what
+    assert "curator query --tables" in caught.value.way_out
+
+
+@pytest.mark.parametrize(
+    ("sql", "what"),
+    [
+        ("", "no statement"),
+        ("-- only a remark", "no statement"),
+        ("SELECT 1; SELECT 2", "more than one statement"),
+        ("SELEC 1", "syntax error"),
+        ("SELECT ?", "parameter"),
+        ("SELECT now()", "cannot be shown"),
+        ("SELECT 'x'::INTEGER", "Could not convert"),
+        ("FROM datasetz", "does not exist"),
+    ],
+)
+def test_what_is_no_single_question_is_refused(tmp_path: Path, sql: str, what: str) -> None:
+    with pytest.raises(Refusal, match=what):
+        ask(tmp_path, sql)
+
+
+def test_an_error_in_a_later_row_is_a_refusal_too(tmp_path: Path) -> None:
+    sql = "SELECT CASE WHEN i = 300000 THEN error('late') ELSE i END FROM range(400000) t(i)"
+    with pytest.raises(Refusal, match="late"):
+        ask(tmp_path, sql)
+
+
+def test_a_question_may_end_in_a_semicolon_and_hold_remarks(tmp_path: Path) -> None:
+    assert ask(tmp_path, "SELECT 1 -- one;\n /* two; */ ;\n") == [(1,)]
