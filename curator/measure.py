@@ -40,7 +40,7 @@ class Measured:
         import pyarrow.parquet as pq
 
         parts = sorted(self.folder.glob("part-*.parquet"))
-        return pa.concat_tables([pq.read_table(part, columns=wanted) for part in parts])
+        return pa.concat_tables([pq.ParquetFile(part).read(columns=wanted) for part in parts])
 
 
 def filter_names() -> list[str]:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 ROWS_PER_FILE = 1_000_000
 ROWS_PER_GROUP = 65_536
-_LEAF = "leaf"
-"""Extra column while a mix is built: which part of the recipe a row comes from."""
+_LEAF, _POSITION = "leaf", "position"
+"""Extra columns while a mix is built: which part of the recipe a row comes from, and which of its samples it is."""
 NOT_DRAWN = "not drawn"
 
 
@@ -118,7 +118,7 @@ def _drawn_leaf(home: Home, leaf: Leaf, counts: list[_Count]) -> pa.Table:
     rows = _leaf_rows(home, leaf, len(counts))
     kept, dropped = _filtered(home, leaf, rows)
     counts.append(_Count(rows.num_rows, dropped))
-    return _draw(kept.drop_columns(["position"]), leaf.draw, leaf.seed, f"dataset '{leaf.samples.card.name}'")
+    return _draw(kept, leaf.draw, leaf.seed, f"dataset '{leaf.samples.card.name}'")
 
 
 def _leaf_rows(home: Home, leaf: Leaf, number: int) -> pa.Table:
@@ -129,7 +129,7 @@ def _leaf_rows(home: Home, leaf: Leaf, number: int) -> pa.Table:
 
     tables = []
     for path in leaf.samples.files():
-        table = pq.read_table(path, columns=["id", "dataset", "part", "category", "images"])
+        table = pq.ParquetFile(path).read(columns=["id", "dataset", "part", "category", "images"])
         n = table.num_rows
         table = table.append_column("file", pa.repeat(path.name, n)).append_column("row", pa.array(np.arange(n)))
         tables.append(table)
@@ -139,7 +139,7 @@ def _leaf_rows(home: Home, leaf: Leaf, number: int) -> pa.Table:
     rows = rows.append_column("copy", pa.repeat(pa.scalar(0, pa.int32()), n))
     rows = rows.select(rows_schema().names).cast(rows_schema())
     rows = rows.append_column(_LEAF, pa.repeat(pa.scalar(number, pa.int32()), n))
-    rows = rows.append_column("position", pa.array(np.arange(n)))
+    rows = rows.append_column(_POSITION, pa.array(np.arange(n)))
     return rows if leaf.part is None else rows.filter(pc.equal(rows.column("part"), leaf.part))
 
 
@@ -162,7 +162,7 @@ def _filtered(home: Home, leaf: Leaf, rows: pa.Table) -> tuple[pa.Table, dict[st
     for name, bounds in leaf.filters:
         values = measure(home, leaf.samples, name).columns(["id", *bounds])
         for column, bound in bounds.items():
-            positions = rows.column("position")
+            positions = rows.column(_POSITION)
             here = values.take(positions)
             assert here.column("id").equals(rows.column("id")), f"{name}: the measure is of other samples"
             kept = keeps(here.column(column), bound)
@@ -236,6 +236,12 @@ def _content_digest(rows: pa.Table) -> str:
     return hashlib.sha256("".join(f"{i} {copy}\n" for i, copy in pairs).encode()).hexdigest()
 
 
+def _distinct_samples(rows: pa.Table) -> int:
+    """Samples in the mix, whatever their copies; a sample that two parts name counts for each."""
+    leaf, position = (np.asarray(rows.column(name)).astype(np.int64) for name in (_LEAF, _POSITION))
+    return len(np.unique((leaf << 40) | position))
+
+
 def _distinct_images(rows: pa.Table) -> int:
     import pyarrow.compute as pc
 
@@ -256,7 +262,7 @@ def _record(group: Group, info: MixInfo, rows: pa.Table) -> Record:
     dropped: Counter[str] = Counter()
     for part in info.parts:
         dropped.update(part.dropped)
-    distinct = rows.select([_LEAF, "file", "row"]).group_by([_LEAF, "file", "row"]).aggregate([]).num_rows
+    distinct = _distinct_samples(rows)
     not_drawn = available - dropped.total() - distinct
     rejected = {reason: count for reason, count in sorted(dropped.items()) if count}
     record = Record(

@@ -30,11 +30,13 @@ def command(recipe: str, home: Path, as_json: bool, dry_run: bool) -> None:
       curator build-mix llava-1.5-665k --dry-run
       curator build-mix mine.yaml --json
     """
+    from curator.arrow import import_arrow
     from curator.mix import build_mix, draw_mix
     from curator.resolve import Resolver, missing_measures
     from registry.recipe import load_recipe
     from registry.store import Home
 
+    import_arrow()
     data_home, wanted = Home(home), load_recipe(recipe, Home(home))
     group = Resolver(data_home).resolve(wanted)
     missing = missing_measures(data_home, group)

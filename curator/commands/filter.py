@@ -44,10 +44,12 @@ def command(
       curator filter openmoji --filter image_size
       curator filter openmoji --bound text_length.words=3: --bound image_size.aspect=:2.5
     """
+    from curator.arrow import import_arrow
     from curator.filtering import filter_rows, measure_rows, parse_bounds, plan_rows
     from curator.samples import find_samples
     from registry.store import Home
 
+    import_arrow()
     if list_all:
         _print(filter_rows(), as_json)
         return

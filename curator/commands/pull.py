@@ -46,11 +46,13 @@ def command(dataset: str, home: Path, as_json: bool, dry_run: bool, allow_reject
       curator pull chartqa --dry-run
       curator pull openmoji --source ~/data/openmoji --json
     """
+    from curator.arrow import import_arrow
     from curator.normalise import normalise
     from curator.pull import make_offer, pull
     from registry.card import load_card
     from registry.store import Home
 
+    import_arrow()
     data_home, card = Home(home), load_card(dataset, Home(home))
     link, endpoint = origin.pop("link"), origin["endpoint"]
     offer = make_offer(card, **origin)

@@ -33,11 +33,13 @@ def command(dataset: str, audit: Path | None, home: Path, as_json: bool, dry_run
       curator reclassify allava --dry-run
       curator reclassify allava --audit moves.html
     """
+    from curator.arrow import import_arrow
     from curator.reclassify import audit as audited
     from curator.reclassify import categories_after, labels
     from curator.samples import find_samples
     from registry.store import Home
 
+    import_arrow()
     data_home = Home(home)
     samples = find_samples(data_home, dataset)
     with progress(f"reclassify {dataset}", samples.record.rows_out, "samples") as advance:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import os
 import struct
 import tarfile
 import zipfile
@@ -116,7 +115,8 @@ def pixel_bomb() -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+    chunks = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(b"\0" * 99)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def test_a_picture_with_too_many_pixels_is_never_decoded(home: Home, tmp_path: Path) -> None:
@@ -189,7 +189,8 @@ def test_facts_for_people_do_not_change_the_samples_and_columns_do(home: Home, t
 
 
 def test_alternates_are_told_apart_by_their_columns(home: Home, tmp_path: Path) -> None:
-    write_parquet(tmp_path / "main" / "a.parquet", [{"images": [picture(1)], "texts": [{"user": "Q", "assistant": "A"}]}])
+    texts = [{"user": "Q", "assistant": "A"}]
+    write_parquet(tmp_path / "main" / "a.parquet", [{"images": [picture(1)], "texts": texts}])
     original = {"pid": "7", "image": picture(1), "question": "Q", "choices": ["x", "y"], "answer": "y"}
     write_parquet(tmp_path / "other" / "a.parquet", [{**original, "unit": None, "solution": "s"}])
     write_parquet(tmp_path / "neither" / "a.parquet", [{"picture": picture(1), "text": "t"}])
@@ -297,8 +298,8 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(picture(1))
     inside = tmp_path / "inside"
     inside.mkdir()
-    os.symlink(tmp_path / "secret.png", inside / "a.png")
-    os.symlink(tmp_path, inside / "up")
+    (inside / "a.png").symlink_to(tmp_path / "secret.png")
+    (inside / "up").symlink_to(tmp_path)
     pictures = Pictures(inside, [])
     for name in ("a.png", "up/secret.png", "../secret.png", "x\0.png"):
         with pytest.raises(Unusable):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -134,7 +135,7 @@ def test_a_disk_too_small_is_refused_before_anything_is_copied(
     home: Home, card: Card, published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offer = offer_from_folder(card, published)
-    monkeypatch.setattr(pull_module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": offer.size - 1}))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": offer.size - 1}))
     with pytest.raises(Refusal, match="are free"):
         pull(home, offer)
     assert not home.stage("raw").exists()
@@ -244,9 +245,10 @@ def test_a_file_that_differs_from_the_announced_digest_is_refused_and_fetched_ag
         victim = arguments[3] / "data" / "train-00000-of-00001.parquet"
         victim.write_bytes(bytes(victim.stat().st_size))
 
-    with monkeypatch.context() as patch, pytest.raises(Refusal, match="not what its publisher announced"):
+    with monkeypatch.context() as patch:
         patch.setattr(pull_module, "download", damaged)
-        pull(home, offer, endpoint=hub.url)
+        with pytest.raises(Refusal, match="not what its publisher announced"):
+            pull(home, offer, endpoint=hub.url)
     assert pulled_folders(home, "shapes") == []
     assert pull(home, offer, endpoint=hub.url).record.rows_out == 3
 

@@ -1,0 +1,227 @@
+"""The commands pull, filter, reclassify and build-mix as processes: what they print, write and refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from curator.cli import cli
+from curator.measure import measure
+from curator.samples import find_samples
+from registry.store import Home
+from tests.curator.data_home import captions, chats, file_bytes, write_card, write_json, write_parquet
+from tests.hub.server import Hub
+
+ROOT = Path(__file__).parents[2]
+
+
+def prepare(folder: Path) -> Home:
+    """A home with the cards of two small datasets and a recipe of both; nothing is pulled."""
+    home = Home(folder / "home")
+    write_card(home, "pics", format="caption_pairs", source={"hub_repo": "acme/pics"})
+    write_card(home, "chats", format="llava_chat", parts=[{"name": "all", "category": "text_only"}])
+    write_parquet(folder / "pics" / "train.parquet", captions(30))
+    write_json(folder / "chats" / "train.json", chats(40))
+    recipe = {
+        "name": "both",
+        "seed": 1,
+        "parts": [{"dataset": "pics"}, {"dataset": "chats", "choose": 10}],
+        "filters": {"text_length": {"chars": {"min": 5}}},
+    }
+    write_json(folder / "both.yaml", recipe)
+    return home
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return prepare(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def pulled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pulled")
+    prepare(folder)
+    pull_both(folder)
+    return folder
+
+
+@pytest.fixture
+def filled(pulled_once: Path, tmp_path: Path) -> Home:
+    """A home of the test's own in which both datasets are pulled."""
+    shutil.copytree(pulled_once, tmp_path, dirs_exist_ok=True)
+    return Home(tmp_path / "home")
+
+
+def curator(
+    folder: Path, *arguments: str | Path, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in ``folder`` on the home there."""
+    return subprocess.run(
+        [sys.executable, "-m", "curator", *map(str, arguments)],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "CURATOR_HOME": str(folder / "home"),
+            "OMP_NUM_THREADS": "1",
+            **(environment or {}),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def answer(folder: Path, *arguments: str | Path, environment: dict[str, str] | None = None) -> Any:
+    """What a command prints as JSON; it must succeed and say nothing else on stdout."""
+    done = curator(folder, *arguments, "--json", environment=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+def refused(folder: Path, *arguments: str | Path) -> str:
+    """What a command says when it refuses (run in this process): on stderr, exit 1, with a way out."""
+    done = CliRunner().invoke(cli, [*map(str, arguments), "--home", str(folder / "home")])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert isinstance(done.exception, SystemExit)
+    assert "way out:" in done.stderr
+    return done.stderr
+
+
+def pull_both(folder: Path) -> None:
+    for name in ("pics", "chats"):
+        assert answer(folder, "pull", name, "--source", folder / name)["rejected"] == {}
+
+
+def test_from_files_to_a_mix_and_the_same_again(filled: Home, tmp_path: Path) -> None:
+    mix = answer(tmp_path, "build-mix", "both.yaml")
+    assert (mix["samples"], mix["datasets"]) == (40, {"chats": 10, "pics": 30})
+    assert len(mix["recipe_digest"]) == len(mix["content_digest"]) == 64
+    assert Path(mix["path"]).parent == filled.stage("mixes")
+    before = file_bytes(filled.path)
+    pull_both(tmp_path)
+    assert answer(tmp_path, "build-mix", "both.yaml") == mix
+    assert file_bytes(filled.path) == before
+
+
+def test_text_goes_to_stdout_and_notes_to_stderr(home: Home, tmp_path: Path) -> None:
+    first = curator(tmp_path, "pull", "pics", "--source", tmp_path / "pics")
+    assert first.returncode == 0
+    assert "rows_out  30" in first.stdout
+    again = curator(tmp_path, "pull", "pics", "--source", tmp_path / "pics")
+    assert "nothing to do" in again.stderr
+    assert again.stdout == first.stdout
+
+
+def test_a_dry_run_of_pull_writes_nothing(home: Home, tmp_path: Path) -> None:
+    before = file_bytes(home.path)
+    offer = answer(tmp_path, "pull", "pics", "--source", tmp_path / "pics", "--dry-run")
+    assert (offer["files"], offer["left_out"]) == (1, 0)
+    assert file_bytes(home.path) == before
+
+
+def test_dry_runs_on_what_is_pulled_write_nothing(filled: Home, tmp_path: Path) -> None:
+    before = file_bytes(filled.path)
+    assert {row["samples"] for row in answer(tmp_path, "filter", "pics", "--dry-run")} == {30}
+    planned = answer(tmp_path, "build-mix", "both.yaml", "--dry-run")
+    assert [row["measure"] for row in planned["to_measure"]] == ["text_length", "text_length"]
+    assert answer(tmp_path, "reclassify", "chats", "--dry-run", "--audit", tmp_path / "a.html")["moved"] == 0
+    assert not (tmp_path / "a.html").exists()
+    assert file_bytes(filled.path) == before
+
+
+def test_a_dry_run_counts_what_the_build_then_makes(filled: Home, tmp_path: Path) -> None:
+    for name in ("pics", "chats"):
+        measure(filled, find_samples(filled, name), "text_length")
+    planned = answer(tmp_path, "build-mix", "both.yaml", "--dry-run")
+    assert not filled.stage("mixes").exists()
+    assert answer(tmp_path, "build-mix", "both.yaml") == planned
+
+
+def test_filter_measures_and_shows_what_bounds_would_drop(filled: Home, tmp_path: Path) -> None:
+    rows = answer(tmp_path, "filter", "pics", "--bound", "image_size.short_side_px=13:", "--filter", "text_length")
+    by_column = {row["column"]: row for row in rows}
+    assert by_column["short_side_px"]["dropped"] == 30
+    assert by_column["turns"]["max"] == 1
+    listed = answer(tmp_path, "filter", "--list")
+    assert ("image_size", "aspect") in {(row["filter"], row["column"]) for row in listed}
+    table = curator(tmp_path, "filter", "chats", "--filter", "text_length")
+    assert table.stdout.splitlines()[0].split()[:2] == ["filter", "column"]
+    assert "40 samples" in table.stderr
+
+
+def test_reclassify_shows_moves_and_writes_a_page(filled: Home, tmp_path: Path) -> None:
+    parts = [
+        {"name": "odd", "category": "science", "rule": {"request": "[13579] and"}},
+        {"name": "all", "category": "text_only"},
+    ]
+    write_card(filled, "chats", format="llava_chat", parts=parts)
+    shown = answer(tmp_path, "reclassify", "chats", "--audit", tmp_path / "moves.html")
+    assert (shown["moved"], shown["categories"]) == (20, {"science": 20, "text_only": 20})
+    assert Path(shown["labels"]).is_dir()
+    assert "odd (science)" in (tmp_path / "moves.html").read_text()
+    assert "all/text_only  odd/science" in curator(tmp_path, "reclassify", "chats").stdout
+    assert answer(tmp_path, "build-mix", "both.yaml")["categories"].keys() == {"captioning", "science", "text_only"}
+
+
+def test_pull_from_a_hub_compatible_server(hub: Hub, home: Home, tmp_path: Path) -> None:
+    commit = hub.seed("acme/pics", {"train.parquet": (tmp_path / "pics" / "train.parquet").read_bytes()})
+    environment = hub.environment(tmp_path / "cache")
+    made = answer(tmp_path, "pull", "pics", environment=environment)
+    assert made["rows_out"] == 30
+    assert f"pics@{commit[:12]}" in made["samples"]
+    told = curator(tmp_path, "pull", "pics", "--dry-run", environment=environment)
+    assert commit in told.stdout
+
+
+def test_what_is_wrong_is_refused_in_words(home: Home, tmp_path: Path) -> None:
+    assert "did you mean 'pics'" in refused(tmp_path, "pull", "pic")
+    assert "is no folder" in refused(tmp_path, "pull", "pics", "--source", tmp_path / "absent")
+    assert "pass --source" in refused(tmp_path, "pull", "chats")
+    assert "run 'curator pull pics'" in refused(tmp_path, "build-mix", tmp_path / "both.yaml")
+    assert "run 'curator pull pics'" in refused(tmp_path, "filter", "pics")
+    assert "there is none of that name" in refused(tmp_path, "build-mix", "absent-recipe")
+    write_json(tmp_path / "wrong.yaml", {"name": "w", "parts": [{"dataset": "pics", "chose": 3}]})
+    assert "did you mean 'choose'" in refused(tmp_path, "build-mix", tmp_path / "wrong.yaml")
+    write_json(tmp_path / "bad" / "rows.json", [{"id": 1, "conversations": []}] * 4)
+    told = refused(tmp_path, "pull", "chats", "--source", tmp_path / "bad")
+    assert "Traceback" not in curator(tmp_path, "pull", "chats", "--source", tmp_path / "bad").stderr
+    assert "4 of 4 rows cannot be used: no conversations (4)" in told
+    assert "--allow-rejected" in told
+    done = curator(tmp_path, "pull", "chats", "--source", tmp_path / "bad", "--allow-rejected")
+    assert done.returncode == 0
+    assert "no conversations     4" in done.stdout
+
+
+def test_control_codes_of_foreign_text_are_shown_not_sent(home: Home, tmp_path: Path) -> None:
+    write_json(tmp_path / "bad" / "rows.json", [{"id": "\x1b]0;title\x07", "conversations": []}])
+    assert "\x1b" not in refused(tmp_path, "pull", "chats", "--source", tmp_path / "bad")
+
+
+@pytest.mark.parametrize("command", ["pull", "filter", "reclassify", "build-mix"])
+def test_help_has_an_example_and_loads_nothing_heavy(command: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "curator", command, "--help"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Examples:" in done.stdout
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
+    heavy = {"torch", "polars", "duckdb", "pyarrow", "datasets", "numpy", "pydantic", "PIL", "rich", "huggingface_hub"}
+    assert not imported & heavy
+
+
+@pytest.mark.parametrize("arguments", [["pull"], ["filter"], ["build-mix"], ["pull", "a", "b"], ["filter", "--bogus"]])
+def test_wrong_usage_is_exit_2(arguments: list[str], tmp_path: Path) -> None:
+    assert curator(tmp_path, *arguments).returncode == 2

@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curator.mix import NOT_DRAWN, build_mix, part_size
+from curator.resolve import Resolver, missing_measures
+from curator.samples import Samples
+from registry.errors import Refusal
+from registry.identity import order_key
+from registry.mix import MixReader
+from registry.recipe import Recipe
+from registry.store import Home, read_record
+from tests.curator.data_home import file_bytes, make_captions, make_chats, rows_of, write_card
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home with 40 captions, and 60 chats in two parts."""
+    folder = tmp_path_factory.mktemp("mix")
+    home = Home(folder / "home")
+    make_captions(home, folder, "pics", 40)
+    parts = [
+        {"name": "odd", "category": "mathematics", "rule": {"request": r"[13579] and"}},
+        {"name": "rest", "category": "text_only"},
+    ]
+    make_chats(home, folder, "chats", 60, parts=parts)
+    return home
+
+
+@pytest.fixture
+def home(filled: Home, tmp_path: Path) -> Home:
+    """A copy of the filled home for a test of its own."""
+    shutil.copytree(filled.path, tmp_path / "home")
+    return Home(tmp_path / "home")
+
+
+def recipe(*parts: dict[str, Any], name: str = "m", **more: Any) -> Recipe:
+    return Recipe.model_validate({"name": name, "parts": list(parts), **more})
+
+
+def ids(home: Home, wanted: Recipe, nested: dict[str, Recipe] | None = None) -> list[tuple[str, int]]:
+    """``(id, copy)`` of the rows of a mix, in its order."""
+    rows = MixReader(home, build_mix(home, wanted, nested)[0]).rows()
+    return list(zip(rows.column("id").to_pylist(), rows.column("copy").to_pylist(), strict=True))
+
+
+def test_a_mix_refers_to_every_sample_once(home: Home) -> None:
+    folder, info = build_mix(home, recipe({"dataset": "pics"}, {"dataset": "chats"}))
+    assert (info.samples, info.images) == (100, 40)
+    assert info.datasets == {"chats": 60, "pics": 40}
+    assert info.categories == {"captioning": 40, "mathematics": 30, "text_only": 30}
+    reader = MixReader(home, folder)
+    rows = reader.rows()
+    messages = reader.messages(rows)
+    stored = {row["id"]: row for f in home.finished("samples") for row in rows_of(f)}
+    for row, message in zip(rows.to_pylist(), messages, strict=True):
+        sample = stored[row["id"]]
+        assert message == sample["messages"]
+        assert (row["images"], row["category"], row["copy"]) == (sample["images"], sample["category"], 0)
+    record = read_record(folder)
+    record.check_rows()
+    assert (record.rows_in, record.rows_out, record.rejected) == (100, 100, {})
+
+
+def test_the_order_is_the_order_key_and_the_digest_is_of_the_ordered_ids(home: Home) -> None:
+    wanted = recipe({"dataset": "pics"}, {"dataset": "chats"}, seed=5)
+    found = ids(home, wanted)
+    assert found == sorted(found, key=lambda pair: order_key(5, "order", *pair))
+    text = "".join(f"{i} {copy}\n" for i, copy in found)
+    assert build_mix(home, wanted)[1].content_digest == hashlib.sha256(text.encode()).hexdigest()
+    assert ids(home, recipe({"dataset": "pics"}, {"dataset": "chats"}, seed=6)) != found
+
+
+def test_the_same_recipe_gives_the_same_bytes_with_any_row_groups(home: Home, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    wanted = recipe({"dataset": "chats", "choose": 25}, {"dataset": "pics", "proportion": "0.5"}, seed=3)
+    first = build_mix(home, wanted)[0]
+    kept = file_bytes(first)
+    shutil.rmtree(first)
+    for folder in home.finished("samples"):
+        for path in folder.glob("part-*.parquet"):
+            pq.write_table(pq.read_table(path), path, row_group_size=7)
+    again = build_mix(home, wanted)[0]
+    assert again == first
+    assert file_bytes(again) == kept
+
+
+def test_a_mix_is_built_once(home: Home) -> None:
+    wanted = recipe({"dataset": "pics"})
+    folder, info = build_mix(home, wanted)
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert build_mix(home, wanted) == (folder, info)
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_the_name_is_no_part_of_the_identity(home: Home) -> None:
+    one, two = (build_mix(home, recipe({"dataset": "pics"}, name=name, note=name)) for name in ("one", "two"))
+    assert one == two
+    assert one[0].name.startswith("one-")
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_draws_are_nested_and_depend_on_ids_alone(home: Home, seed: int) -> None:
+    drawn = [set(ids(home, recipe({"dataset": "chats", "choose": n}, seed=seed))) for n in (5, 20, 60)]
+    assert [len(one) for one in drawn] == [5, 20, 60]
+    assert drawn[0] < drawn[1] < drawn[2]
+    assert drawn[0] == set(sorted(drawn[2], key=lambda pair: order_key(seed, *pair))[:5])
+
+
+@pytest.mark.parametrize(("share", "rows"), [("0.5", 30), ("0.29", 17), ("1", 60), ("0.001", 0)])
+def test_a_proportion_is_rounded_to_the_nearest_row(home: Home, share: str, rows: int) -> None:
+    assert len(ids(home, recipe({"dataset": "chats", "proportion": share}))) == rows
+
+
+def test_repeated_rows_are_numbered_copies(home: Home) -> None:
+    found = ids(home, recipe({"dataset": "pics", "repeat": 3}))
+    assert len(found) == len(set(found)) == 120
+    assert {copy for _, copy in found} == {0, 1, 2}
+    record = read_record(build_mix(home, recipe({"dataset": "pics", "repeat": 3}))[0])
+    assert (record.rows_in, record.rows_out) == (40, 40), "an account of samples, not of copies"
+
+
+def test_the_same_samples_by_two_ways_are_copies_of_each_other(home: Home) -> None:
+    once = ids(home, recipe({"dataset": "pics"}))
+    twice = ids(home, recipe({"dataset": "pics"}, {"dataset": "pics", "choose": 10}))
+    assert len(set(twice)) == 50
+    assert set(once) < set(twice)
+    assert [pair for pair in twice if pair[1] == 0] == once, "the others keep their places among themselves"
+
+
+def test_a_candidate_only_interleaves_into_the_baseline(home: Home) -> None:
+    baseline = ids(home, recipe({"dataset": "chats"}, seed=2))
+    joined = ids(home, recipe({"dataset": "chats"}, {"dataset": "pics"}, seed=2))
+    assert [pair for pair in joined if pair in set(baseline)] == baseline
+
+
+def test_choosing_more_than_there_is_is_refused(home: Home) -> None:
+    with pytest.raises(Refusal, match=r"61 rows are asked for and 60 are there.*\n.*use repeat"):
+        build_mix(home, recipe({"dataset": "chats", "choose": 61}))
+    assert home.finished("mixes") == []
+
+
+def test_a_part_is_taken_alone(home: Home) -> None:
+    _, info = build_mix(home, recipe({"dataset": "chats", "part": "odd"}))
+    assert info.categories == {"mathematics": 30}
+    assert info.parts[0].available == 30
+    assert part_size(home, "chats", "odd") == 30
+    assert part_size(home, "chats") == 60
+    with pytest.raises(Refusal, match="no part 'od'; did you mean 'odd'"):
+        build_mix(home, recipe({"dataset": "chats", "part": "od"}))
+
+
+def test_filters_drop_by_bound_and_are_counted(home: Home) -> None:
+    words = {"text_length": {"chars": {"min": "28"}, "turns": {"max": "1"}}}
+    wanted = recipe({"dataset": "chats", "choose": 5, "filters": words}, {"dataset": "pics"})
+    group = Resolver(home).resolve(wanted)
+    assert [(samples.card.name, name) for samples, name in missing_measures(home, group)] == [("chats", "text_length")]
+    folder, info = build_mix(home, wanted)
+    long = sum(len(f"What is {i} and one?It is {i + 1}.") >= 28 for i in range(60))
+    assert info.parts[0].dropped == {"text_length.chars": 60 - long, "text_length.turns": 0}
+    assert info.parts[0].chosen == 5
+    record = read_record(folder)
+    assert record.rejected == {"text_length.chars": 60 - long, NOT_DRAWN: long - 5}
+    assert any(name.startswith("measures/chats@") for name in record.inputs)
+    assert missing_measures(home, group) == []
+
+
+def test_filters_of_the_recipe_hold_for_every_part_and_inside(home: Home) -> None:
+    inner = recipe({"dataset": "pics"}, name="inner")
+    strict = {"image_size": {"pixels": {"min": "1000"}}}
+    _, info = build_mix(home, recipe({"recipe": "inner"}, {"dataset": "chats"}, filters=strict), {"inner": inner})
+    assert info.datasets == {"chats": 60}, "every picture is too small, and text has no size"
+    assert info.parts[0].dropped == {"image_size.pixels": 40}
+
+
+def test_a_changed_threshold_measures_nothing_again(home: Home) -> None:
+    def mixed(least: int) -> int:
+        bounds = {"text_length": {"chars": {"min": str(least)}}}
+        return build_mix(home, recipe({"dataset": "chats", "filters": bounds}))[1].samples
+
+    assert mixed(28) < mixed(1) == 60
+    measures = list(home.stage("measures").glob("*/*"))
+    assert len(measures) == 1
+
+
+def test_an_unknown_filter_or_column_is_refused_before_anything_is_measured(home: Home) -> None:
+    for bounds, what in (
+        ({"text_lenght": {"chars": {"min": "1"}}}, "did you mean 'text_length'"),
+        ({"text_length": {"char": {"min": "1"}}}, "did you mean 'chars'"),
+    ):
+        with pytest.raises(Refusal, match=what):
+            build_mix(home, recipe({"dataset": "chats", "filters": bounds}))
+    assert not home.stage("measures").exists()
+
+
+def test_a_nested_recipe_is_drawn_from_as_a_whole(home: Home) -> None:
+    inner = recipe({"dataset": "pics"}, {"dataset": "chats", "choose": 20}, name="inner", seed=9)
+    nested = {"inner": inner}
+    inside = set(ids(home, inner))
+    half = ids(home, recipe({"recipe": "inner", "proportion": "0.5"}), nested)
+    assert len(half) == 30
+    assert set(half) < inside
+    _, info = build_mix(home, recipe({"recipe": "inner", "repeat": 2}, {"dataset": "pics"}), nested)
+    assert [part.chosen for part in info.parts] == [80, 40, 40]
+    assert info.parts[1].seed == 9
+
+
+def test_a_nested_recipe_may_lie_in_the_home(home: Home) -> None:
+    (home.path / "recipes").mkdir()
+    (home.path / "recipes" / "base.yaml").write_text("name: base\nparts:\n  - dataset: pics\n")
+    assert build_mix(home, recipe({"recipe": "base"}))[1].samples == 40
+    with pytest.raises(Refusal, match="did you mean 'base'"):
+        build_mix(home, recipe({"recipe": "bass"}))
+
+
+def test_a_recipe_that_contains_itself_is_refused(home: Home) -> None:
+    nested = {"a": recipe({"recipe": "b"}, name="a"), "b": recipe({"recipe": "a"}, name="b")}
+    with pytest.raises(Refusal, match="contains itself: a -> b -> a"):
+        build_mix(home, nested["a"], nested)
+
+
+def test_changed_labels_are_read_without_normalising_again(home: Home) -> None:
+    before = build_mix(home, recipe({"dataset": "chats"}))
+    parts = [
+        {"name": "odd", "category": "science", "rule": {"request": r"[13579] and"}},
+        {"name": "rest", "category": "text_only"},
+    ]
+    write_card(home, "chats", format="llava_chat", parts=parts)
+    after = build_mix(home, recipe({"dataset": "chats"}))
+    assert after[1].categories == {"science": 30, "text_only": 30}
+    assert after[0] != before[0]
+    assert after[1].content_digest == before[1].content_digest, "the training data is the same"
+    assert part_size(home, "chats", "odd") == 30
+
+
+def test_a_dataset_that_was_not_pulled_is_refused(home: Home) -> None:
+    with pytest.raises(Refusal, match="did you mean 'chats'"):
+        build_mix(home, recipe({"dataset": "chat"}))
+    write_card(home, "later", format="llava_chat")
+    with pytest.raises(Refusal, match="run 'curator pull later'"):
+        build_mix(home, recipe({"dataset": "later"}))
+
+
+def test_everything_is_pinned_in_the_resolved_recipe(home: Home) -> None:
+    bounds = {"text_length": {"chars": {"min": "1"}}}
+    _, info = build_mix(home, recipe({"dataset": "chats", "choose": 3, "filters": bounds}, seed=4))
+    [part] = info.recipe["parts"]
+    samples: Samples = Resolver(home).samples("chats")
+    assert (part["samples"], part["samples_digest"]) == (samples.folder.name, samples.record.digest)
+    assert part["choose"] == 3
+    assert part["filters"][0]["bounds"] == {"chars": {"min": 1.0}}
+    assert info.recipe["seed"] == 4
+
+
+def test_an_empty_mix_is_a_mix(home: Home) -> None:
+    impossible = {"text_length": {"chars": {"min": "100000"}}}
+    folder, info = build_mix(home, recipe({"dataset": "chats", "filters": impossible}))
+    assert (info.samples, info.images, info.datasets) == (0, 0, {})
+    assert len(MixReader(home, folder).rows()) == 0
