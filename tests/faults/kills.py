@@ -105,9 +105,8 @@ def check(folder: Path, kills: int, options: list[str], seed: int) -> list[str]:
         was_killed = run_and_kill(killed, options, after)
         done += was_killed
         trials.look(killed)
-        print(
-            f"kill {number + 1} after {after:.1f} s: {len(trials.seen)} trials finished, {len(trials.remade)} made again"
-        )
+        counts = f"{len(trials.seen)} trials finished, {len(trials.remade)} made again"
+        print(f"kill {number + 1} after {after:.1f} s: {counts}")
     run(killed, options)
     trials.look(killed)
     time.sleep(2)
