@@ -179,7 +179,7 @@ def _described(step: Step) -> str:
         repo, commit = record.settings.get("repo"), record.settings.get("commit")
         origin = f"  from {repo}" if repo else ""
         origin += f" at {short(str(commit))}" if commit else ""
-        return f"{step.place}  {rows} files{origin}"
+        return f"{step.place}  {rows} {'file' if rows == '1' else 'files'}{origin}"
     return f"{step.place}  {rows} {_UNITS.get(record.kind, 'rows')}"
 
 

@@ -41,7 +41,12 @@ def command(ctx: click.Context, names: tuple[str, ...], as_json: bool, home: Pat
     else:
         for fault in findings.faults:
             click.echo(visible(str(fault)))
-    seen = ", ".join(f"{count:,} {kind}" for kind, count in findings.checked.items()) or "nothing"
+    seen = (
+        ", ".join(
+            f"{count:,} {kind if count != 1 else kind.removesuffix('s')}" for kind, count in findings.checked.items()
+        )
+        or "nothing"
+    )
     note(f"checked {seen}: {len(findings.faults) or 'no'} problem{'s' if len(findings.faults) != 1 else ''}")
     if findings.faults:
         ctx.exit(1)
