@@ -64,6 +64,8 @@ class Normalised:
     folder: Path
     record: Record
     already_there: bool
+    restored: bool = False
+    """Whether pictures that had gone from the image store were put back."""
 
 
 def form_settings(card: Card, form: Form) -> dict[str, Any]:
@@ -101,7 +103,8 @@ def normalise(
     planned = plan(home, card, raw)
     existing = home.find("samples", planned.digest)
     if existing is not None:
-        return Normalised(existing, read_record(existing), already_there=True)
+        restored = _restore_pictures(home, card, planned, existing, advance)
+        return Normalised(existing, read_record(existing), already_there=True, restored=restored)
     record = Record(
         kind="samples",
         name=planned.folder.name,
@@ -119,6 +122,23 @@ def normalise(
         record.rejected = dict(sorted(account.rejected.items()))
         record.check_rows()
     return Normalised(planned.folder, record, already_there=False)
+
+
+def _restore_pictures(home: Home, card: Card, planned: Plan, folder: Path, advance: Advance | None) -> bool:
+    """Put pictures of finished samples back that are in no shard any more; True when there were such."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    store = ImageStore(home)
+    for path in sorted(folder.glob("part-*.parquet")):
+        images = pc.list_flatten(pq.ParquetFile(path).read(columns=["images"]).column("images"))
+        if any(sha256 not in store for sha256 in pc.unique(pc.struct_field(images, "sha256")).to_pylist()):
+            break
+    else:
+        return False
+    with home.workspace("restore") as work:
+        _convert(home, card, planned, work, _Account(allow_rejected=True), advance or (lambda _rows: None))
+    return True
 
 
 def _convert(home: Home, card: Card, planned: Plan, out: Path, account: _Account, advance: Advance) -> None:

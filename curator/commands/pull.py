@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from curator.options import dry_run_option, home_option, json_option
+from curator.options import PathValue, dry_run_option, home_option, json_option
 from curator.output import Advance, note, print_fields, print_json, print_table, progress
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from curator.normalise import Normalised
     from curator.pull import Offer, Pulled
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("dataset")
 @click.option(
     "--source",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=PathValue(file_okay=False),
     metavar="FOLDER",
     help="A local copy of the published files instead of the Hub.",
 )
@@ -64,7 +65,8 @@ def command(dataset: str, home: Path, as_json: bool, dry_run: bool, allow_reject
     with progress(f"normalise {dataset}", unit="rows") as advance:
         made = normalise(data_home, card, pulled.folder, allow_rejected=allow_rejected, advance=advance)
     if made.already_there:
-        note(f"{dataset}: nothing to do, these samples are here")
+        done = "pictures that were missing were put back" if made.restored else "nothing to do, these samples are here"
+        note(f"{dataset}: {done}")
     _print_result(pulled, made, as_json)
 
 

@@ -1,0 +1,129 @@
+"""The vectorised measures against plain definitions of the same thing, on random conversations."""
+
+from __future__ import annotations
+
+import string
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curator.batch import Batch
+from curator.filters import answer_format, image_size, repetition, text_length
+from registry.sample import arrow_schema, make_message
+
+TEXT = st.text(alphabet=st.sampled_from("ab \n\té漢字🙂"), max_size=30)
+CONVERSATION = st.lists(TEXT, min_size=1, max_size=5)
+SIZES = st.lists(st.tuples(st.integers(1, 4000), st.integers(1, 4000)), max_size=3)
+
+
+def batch(conversations: list[list[str]], sizes: list[list[tuple[int, int]]] | None = None) -> Batch:
+    rows = []
+    for number, texts in enumerate(conversations):
+        images = sizes[number] if sizes else []
+        messages = [
+            make_message(("user", "assistant")[i % 2], text, len(images) if i == 0 else 0)
+            for i, text in enumerate(texts)
+        ]
+        row: dict[str, Any] = dict.fromkeys(("id", "dataset", "part", "source_id", "category"), "x")
+        row["images"] = [{"sha256": "0", "width": width, "height": height} for width, height in images]
+        rows.append({**row, "messages": messages})
+    return Batch(pa.Table.from_pylist(rows, schema=arrow_schema()))
+
+
+def repeated_share(texts: list[str]) -> float | None:
+    """By definition: windows of the answers seen before, by all windows."""
+    seen: set[str] = set()
+    windows = repeated = 0
+    for answer in texts[1::2]:
+        for start in range(len(answer) - repetition.WINDOW + 1):
+            window = answer[start : start + repetition.WINDOW]
+            windows += 1
+            repeated += window in seen
+            seen.add(window)
+    return repeated / windows if windows else None
+
+
+@settings(max_examples=60, deadline=None)
+@given(conversations=st.lists(CONVERSATION, max_size=6))
+def test_repetition(conversations: list[list[str]]) -> None:
+    found = repetition.measure(batch(conversations))["repeated_share"].to_pylist()
+    assert found == [
+        None if share is None else pytest.approx(share, abs=1e-6) for share in map(repeated_share, conversations)
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(conversations=st.lists(CONVERSATION, max_size=6))
+def test_text_length(conversations: list[list[str]]) -> None:
+    found = {name: values.to_pylist() for name, values in text_length.measure(batch(conversations)).items()}
+    assert found["chars"] == [sum(map(len, texts)) for texts in conversations]
+    words = [[len(text.split()) for text in texts] for texts in conversations]
+    assert found["words"] == [sum(counts) for counts in words]
+    assert found["answer_words"] == [sum(counts[1::2]) for counts in words]
+    assert found["turns"] == [(len(texts) + 1) // 2 for texts in conversations]
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes=st.lists(SIZES, max_size=5))
+def test_image_size(sizes: list[list[tuple[int, int]]]) -> None:
+    found = {name: v.to_pylist() for name, v in image_size.measure(batch([["q", "a"]] * len(sizes), sizes)).items()}
+    assert found["short_side_px"] == [min((min(s) for s in one), default=None) for one in sizes]
+    assert found["pixels"] == [min((w * h for w, h in one), default=None) for one in sizes]
+    longest = [max((max(s) / min(s) for s in one), default=None) for one in sizes]
+    assert found["aspect"] == [None if x is None else pytest.approx(x, rel=1e-6) for x in longest]
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        ("B", "B"),
+        (" (C) ", "C"),
+        ("B.", "B"),
+        ("D. none of\nthese", "D"),
+        ("A: red", "A"),
+        ("red B", "B"),
+        ("dark red\n(B)", "B"),
+        ("the answer is B.", "B"),
+        ("b", None),
+        ("red", None),
+        ("", None),
+        ("Apple", None),
+        ("plan AB", None),
+        ("yes", None),
+    ],
+)
+def test_the_letter_that_an_answer_names(answer: str, letter: str | None) -> None:
+    assert answer_format.named_letter(answer) == letter
+
+
+@pytest.mark.parametrize(
+    ("question", "letters"),
+    [
+        ("Q\nA. x\nB. y\nC. z", "ABC"),
+        ("Q\n(A) x\n(B) y", "AB"),
+        ("Q\nA) x\nB) y", "AB"),
+        ("Q\nA: x\nB: y", "AB"),
+        ("Q\nA. x\nC. y", "A"),
+        ("Who is A. Smith?\nB. Jones?", ""),
+        ("Q\nA.x\nB.y", ""),
+        ("\n".join(f"{letter}. x" for letter in string.ascii_uppercase), string.ascii_uppercase),
+    ],
+)
+def test_the_letters_that_a_question_offers(question: str, letters: str) -> None:
+    assert answer_format.offered(question) == letters
+
+
+@settings(max_examples=20, deadline=None)
+@given(conversations=st.lists(CONVERSATION, min_size=1, max_size=6), data=st.data())
+def test_a_measure_of_a_sample_does_not_depend_on_its_neighbours(
+    conversations: list[list[str]], data: st.DataObject
+) -> None:
+    chosen = data.draw(st.integers(0, len(conversations) - 1))
+    for module in (repetition, text_length, answer_format):
+        together = module.measure(batch(conversations))
+        alone = module.measure(batch([conversations[chosen]]))
+        for name, values in together.items():
+            assert values[chosen].as_py() == alone[name][0].as_py()
