@@ -24,8 +24,6 @@ def rows(source: RawFiles) -> Iterator[RawSample | Rejected]:
             raise Unusable("no image")
         request = prompts[order_key("caption request", source_id) % len(prompts)]
         caption = text_of(row["caption"], "caption").strip()
-        return RawSample(
-            source_id, images, [("user", with_markers(request, len(images))), ("assistant", caption)]
-        )
+        return RawSample(source_id, images, [("user", with_markers(request, len(images))), ("assistant", caption)])
 
     return source.convert(sample)
