@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import math
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from decimal import Decimal
 from typing import Any
 
 import click
@@ -50,14 +48,14 @@ def _escaped(character: str) -> str:
 
 def print_json(value: Any) -> None:
     """Print one JSON value on stdout; control codes are escaped by JSON itself."""
-    click.echo(_json_safe(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)))
+    click.echo(_json_safe(_json_text(value, indent=2)))
 
 
 def print_json_rows(rows: Iterable[dict[str, Any]]) -> None:
     """Print a JSON array of objects on stdout, one a line, as they come."""
     separator = "["
     for row in rows:
-        click.echo(separator + _json_safe(json.dumps(plain(row), ensure_ascii=False, allow_nan=False)), nl=False)
+        click.echo(separator + _json_safe(_json_text(row)), nl=False)
         separator = ",\n "
     click.echo("[]" if separator == "[" else "]")
 
@@ -74,7 +72,15 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, bytes):
         return value.hex()
+    from decimal import Decimal
+
     return float(value) if isinstance(value, Decimal) and value.is_finite() else str(value)
+
+
+def _json_text(value: Any, indent: int | None = None) -> str:
+    import json
+
+    return json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def _json_safe(text: str) -> str:
@@ -108,7 +114,7 @@ def _csv_field(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, (dict, list, tuple)):
-        return json.dumps(plain(value), ensure_ascii=False)
+        return _json_text(value)
     return str(value)
 
 
@@ -189,7 +195,7 @@ def cell(value: Any) -> str:
     if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
         return one_line(", ".join(value))
     if isinstance(value, (dict, list, tuple)):
-        return one_line(json.dumps(value, ensure_ascii=False, default=str))
+        return one_line(_json_text(value))
     return one_line(str(value))
 
 
@@ -207,6 +213,8 @@ def display_width(text: str) -> int:
 
 
 def _is_numeric(values: Sequence[Any]) -> bool:
+    from decimal import Decimal
+
     known = [value for value in values if value is not None]
     return bool(known) and all(
         isinstance(value, (int, float, Decimal)) and not isinstance(value, bool) for value in known

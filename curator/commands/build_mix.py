@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +10,8 @@ from curator.options import dry_run_option, home_option, json_option
 from curator.output import note, print_fields, print_json, print_table, progress
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from registry.mix import MixInfo
 
 

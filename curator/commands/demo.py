@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from curator.options import json_option, seed_option
+from curator.options import PathValue, json_option, seed_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command(name="demo")
 @seed_option(0)
 @click.option(
     "--home",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=PathValue(file_okay=False),
     metavar="FOLDER",
     help="Data home of the demo.  [default: curator-demo/seed-<SEED> here]",
 )
@@ -26,7 +29,7 @@ from curator.options import json_option, seed_option
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Trainer processes.")
 @click.option("--base", metavar="FOLDER", help="Base checkpoint to start from instead of the packaged one.")
 @click.option("--rebuild-base", is_flag=True, help="Build the base checkpoint from nothing, and stop.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="PATH", help="Where the report (or the base) goes.")
+@click.option("--out", type=PathValue(), metavar="PATH", help="Where the report (or the base) goes.")
 @json_option
 def command(
     seed: int,
@@ -54,6 +57,8 @@ def command(
       curator demo --candidate demo-magnets --candidate demo-wrong
       curator demo --rebuild-base --seed 1 --out base-1
     """
+    from pathlib import Path
+
     from curator.demo.base_checkpoint import rebuild, stage_notes
     from curator.demo.run import DemoRequest, run_demo
     from curator.output import note

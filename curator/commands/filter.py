@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from curator.options import dry_run_option, home_option, json_option
 from curator.output import note, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command(name="filter")

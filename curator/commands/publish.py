@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from curator.options import dry_run_option, home_option, json_option
 from curator.output import note, print_fields, print_json, progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command(name="publish")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -97,6 +96,8 @@ def _print_text(answer: Answer) -> None:
 
 def _objects(answer: Answer) -> Iterator[dict[str, Any]]:
     """Rows as JSON objects; JSON columns are values, not text, and what JSON lacks (NaN, infinity) is null."""
+    import json
+
     from curator.output import plain
 
     names = _distinct(answer.columns)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from curator.options import dry_run_option, home_option, json_option
+from curator.options import PathValue, dry_run_option, home_option, json_option
 from curator.output import note, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command(name="reclassify")
 @click.argument("dataset")
 @click.option(
     "--audit",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=PathValue(dir_okay=False),
     metavar="FILE",
     help="Write an HTML page with examples and their pictures.",
 )

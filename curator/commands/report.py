@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from curator.options import home_option, json_option
+from curator.options import PathValue, home_option, json_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command(name="report")
 @click.argument("decision", required=False)
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("report.html"),
+    type=PathValue(dir_okay=False),
+    default="report.html",
     show_default=True,
     metavar="FILE",
     help="Where the page goes.",
 )
 @click.option(
     "--assets",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=PathValue(file_okay=False),
     metavar="FOLDER",
     help="Also write each table as CSV and each figure as SVG and PNG.",
 )
@@ -45,6 +48,8 @@ def command(home: Path, decision: str | None, out: Path, assets: Path | None, sh
 
     opened = Home.default(home)
     is_path = decision is not None and ("/" in decision or decision.endswith(".json"))
+    from pathlib import Path
+
     info = build_report(opened, Path(str(decision)) if is_path else find_decision(opened, decision), out, assets)
     if as_json:
         print_json(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from curator.options import dry_run_option, home_option, json_option
+from curator.options import PathValue, dry_run_option, home_option, json_option
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from registry.benchmark import Result
     from registry.trial import BenchmarkScore
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_FILE = PathValue(dir_okay=False)
 
 
 @click.command(name="score")
@@ -94,6 +95,8 @@ def _score_trial(
     from registry.store import Home
 
     opened = Home.default(home)
+    from pathlib import Path
+
     folder = find_folder(opened, "trials", Path(trial).name)
     benches = [find_table(opened, name, table) for name in benchmarks]
     check_rules(rules)

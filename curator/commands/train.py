@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from curator.options import dry_run_option, home_option, json_option, seed_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command(name="train")
