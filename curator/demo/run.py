@@ -25,7 +25,7 @@ from curator.trials import Workers
 from registry.card import load_card
 from registry.discovery import names
 from registry.errors import Refusal, did_you_mean
-from registry.recipe import load_recipe, recipe_files
+from registry.recipe import load_recipe
 from registry.store import Home, write_aside
 from registry.trial import Decision
 
@@ -80,7 +80,7 @@ def prepare(home: Home, request: DemoRequest, say: Say) -> None:
 
 def measure_and_label(home: Home, say: Say) -> None:
     """Run every filter that a recipe asks for, and the rules of every card with several parts."""
-    for recipe in map(load_recipe, map(str, recipe_files(home).values())):
+    for recipe in (load_recipe(name, home) for name in names(home.path / "recipes", ".yaml")):
         for part in recipe.parts:
             if part.dataset is None:
                 continue
