@@ -7,6 +7,7 @@ know its own variance. *Item noise*: a benchmark is a sample of questions; it is
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ def pooled_variance(
     return PooledVariance(total / degrees, degrees) if degrees > 0 else None
 
 
+@functools.lru_cache(maxsize=1024)
 def student_quantile(probability: float, degrees_of_freedom: float) -> float:
     """Inverse of Student's t distribution function, by bisection to 1e-10."""
     if not 0 < probability < 1:

@@ -211,8 +211,9 @@ class DecisionRule(StrictModel):
     """Family-wise confidence (over all candidates) at which an effect is called a gain."""
     comparable_margin: float = Field(default=3.0, gt=0)
     """Points of the average that a candidate may cost, at worst, and still be called comparable."""
-    guard_standard_errors: float = Field(default=3.0, gt=0)
-    """A single benchmark that falls by more standard errors than this drops the candidate ..."""
+    guard_standard_errors: float = Field(default=3.0, gt=0, le=8)
+    """A single benchmark that falls by more standard errors than this drops the candidate (more of them where the
+    noise itself is known from few repeats: Student's interval at the confidence of so many standard errors) ..."""
     guard_margin: float = Field(default=2.0, ge=0)
     """... if it also falls by more points than this."""
     seeds: int = Field(default=2, ge=1)

@@ -15,6 +15,7 @@ and over the calibration of the scale. A candidate is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
@@ -135,7 +136,9 @@ def _verdict(
     average = variance[AVERAGE].effect(own[AVERAGE], rule.confidence)
     family = variance[AVERAGE].effect(own[AVERAGE], rule.gain_confidence, comparisons=len(study.candidates))
     effects = {name: variance[name].effect(own[name], rule.confidence) for name in study.benchmarks}
-    verdict, label, reason = _judge(evidence.study, average, family, effects)
+    beyond = math.erf(rule.guard_standard_errors / math.sqrt(2))  # so many standard errors, if they were known exactly
+    guards = {name: variance[name].effect(own[name], beyond) for name in study.benchmarks}
+    verdict, label, reason = _judge(evidence.study, average, family, guards)
     ours = [evidence.outcomes[Run((*joined, member.name), seed)] for seed in seeds]
     theirs = [evidence.outcomes[Run(joined, seed)] for seed in seeds]
     return CandidateDecision(
@@ -157,15 +160,16 @@ def _verdict(
     )
 
 
-def _judge(study: Study, average: Effect, family: Effect, effects: dict[str, Effect]) -> tuple[Verdict, Label, str]:
-    """The rule itself: harm first, then the guard, then gain, then comparable."""
+def _judge(study: Study, average: Effect, family: Effect, guards: dict[str, Effect]) -> tuple[Verdict, Label, str]:
+    """The rule itself: harm first, then the guard, then gain, then comparable.
+
+    ``guards`` are the effects on the single benchmarks, with the interval at the confidence of the guard.
+    """
     rule = study.rule
     if average.high < 0:
         return "dropped", "harm", f"lowers the average by {-average.mean:.1f} points, beyond chance"
     fallen = [
-        (effect.mean, name)
-        for name, effect in effects.items()
-        if effect.mean < -rule.guard_standard_errors * effect.se and effect.mean < -rule.guard_margin
+        (effect.mean, name) for name, effect in guards.items() if effect.high < 0 and effect.mean < -rule.guard_margin
     ]
     if fallen:
         loss, name = min(fallen)
