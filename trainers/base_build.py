@@ -48,13 +48,13 @@ def build_base(workshop: Workshop, request: BaseRequest, tell: Tell) -> str:
             corpus = load_corpus(reader, part.stage, settings.seed + number, workshop.tokens(checkpoint))
             freeze(checkpoint, part.stage.trains)
             features = Features(checkpoint, workshop.store(reader.home).read, workshop.pictures)
-            loss = _train(Network(checkpoint, features), corpus, request.runtime, tell)
+            loss = _train(Network(checkpoint, features, part.stage.precision), corpus, request.runtime, tell)
             losses[f"{number + 1} {part.stage.name}"] = loss
         save_checkpoint(checkpoint, work, half=settings.half)
         (work / BUILT).write_bytes(dump_json(_how(settings, readers, losses)))
-        for path in sorted(work.iterdir()):
-            folder.mkdir(exist_ok=True)
-            path.replace(folder / path.name)
+        folder.mkdir(exist_ok=True)
+        for path in sorted(work.iterdir(), key=lambda path: (path.suffix == ".safetensors", path.name)):
+            path.replace(folder / path.name)  # weights last: without them nothing takes the folder for a checkpoint
     load_checkpoint(folder)
     return base_digest(folder)
 

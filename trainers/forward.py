@@ -22,13 +22,14 @@ from trainers.model import Checkpoint
 class Network:
     """A checkpoint's model, ready to compute losses of packed steps."""
 
-    def __init__(self, checkpoint: Checkpoint, features: Features, lean_decoder: bool | None = None) -> None:
+    def __init__(self, checkpoint: Checkpoint, features: Features, precision: str = "fp32") -> None:
         model: Any = checkpoint.model
         self.checkpoint = checkpoint
         self._features = features
         self.decoder: Any = model.model.language_model
         self.head: Any = model.lm_head
-        fits = lean.supports(model.config.text_config) if lean_decoder is None else lean_decoder
+        # The written-out backward pass is for 32-bit floats; mixed precision goes through transformers' forward.
+        fits = precision == "fp32" and lean.supports(model.config.text_config)
         self.geometry = lean.Geometry.of(self.decoder) if fits else None
 
     @property

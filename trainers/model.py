@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import CLIPVisionConfig, LlavaConfig, LlavaForConditionalGeneration, Qwen2Config
 
@@ -147,7 +148,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             trust_remote_code=False,
             output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise Refusal(str(folder), f"cannot be loaded ({_first_line(error)})", "check that the copy is whole") from None
     absent = sorted(report["missing_keys"])
     if absent:

@@ -18,6 +18,7 @@ from typing import Any
 from registry.answers import check_rules
 from registry.benchmark import Benchmark, Index, Question, Result, load_benchmark
 from registry.errors import Refusal
+from registry.identity import digest
 from registry.sample import make_message
 from registry.scores import file_digest, score_path
 from registry.store import Home, dump_json, read_record, write_aside
@@ -41,6 +42,7 @@ class Sheet:
 
     questions: list[Question]
     texts: list[str]
+    """What the model reads, template included."""
     prompts: list[Prompt]
     pictures: dict[str, bytes] = field(repr=False)
     """sha256 -> file bytes."""
@@ -88,11 +90,9 @@ def _sheet(benchmark: Benchmark, table: Path, form: Template, checkpoint: Checkp
     questions = list(benchmark.questions(table))
     pictures: dict[str, bytes] = {}
     images = _pictures(questions, pictures)
-    texts = [benchmark.prompt(question) for question in questions]
-    rendered = [
-        form.prompt([make_message("user", text, len(found))]) for text, found in zip(texts, images, strict=True)
-    ]
-    encoded = checkpoint.tokens.encode_prompts(rendered, checkpoint.image_tokens)
+    asked = [benchmark.prompt(question) for question in questions]
+    texts = [form.prompt([make_message("user", text, len(found))]) for text, found in zip(asked, images, strict=True)]
+    encoded = checkpoint.tokens.encode_prompts(texts, checkpoint.image_tokens)
     prompts = [Prompt(tokens, found) for tokens, found in zip(encoded, images, strict=True)]
     return Sheet(questions, texts, prompts, pictures)
 
@@ -158,12 +158,12 @@ def _answer_rows(sheet: Sheet, said: dict[Index, str], result: Result) -> bytes:
 
     taken = {answer.index: answer for answer in result.answers}
     rows: list[dict[str, Any]] = []
-    for question, text in zip(sheet.questions, sheet.texts, strict=True):
+    for question, text, prompt in zip(sheet.questions, sheet.texts, sheet.prompts, strict=True):
         answer = taken.get(question.index)
         rows.append(
             {
                 "index": str(question.index),
-                "prompt": hashlib.sha256(text.encode()).hexdigest(),
+                "prompt": digest([text, *prompt.images]),
                 "reply": said[question.index],
                 "extracted": answer.extracted if answer else None,
                 "hit": answer.hit if answer else None,

@@ -7,6 +7,7 @@ Ends when its input ends, and when the process that started it dies. What a requ
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import logging
 import os
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 Event = dict[str, Any]
 PARENT_CHECK_SECONDS = 1.0
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # glibc's numbers for mallopt
 
 
 class Server:
@@ -108,10 +110,22 @@ def serve() -> int:
     out = sys.stdout
     sys.stdout = sys.stderr  # whatever a library prints must not end up between the events
     die_with_parent()
+    keep_memory()
     transformers.utils.logging.disable_progress_bar()
     with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
         Server(out).run(sys.stdin)
     return 0
+
+
+def keep_memory() -> None:
+    """Let the C library keep freed memory: a step frees and takes the same blocks again, and page faults cost 10 %.
+
+    Where the C library has no such setting, nothing changes.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(MMAP_THRESHOLD, 32 << 20)
+        library.mallopt(TRIM_THRESHOLD, 1 << 30)
 
 
 def die_with_parent() -> None:

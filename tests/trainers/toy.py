@@ -1,22 +1,26 @@
-"""A data home with a toy world in it, written through the registry alone: squares of one colour, and what is said of them."""
+"""A data home with a toy world in it, written through the registry alone: squares of one colour and talk of them."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from registry.checkpoint import base_digest
 from registry.identity import digest, order_key
 from registry.images import ImageStore
 from registry.mix import MIX_FILE, MixInfo, rows_schema
 from registry.sample import Message, SampleImage, arrow_schema, make_message, sample_id
-from registry.store import Home, Record, dump_json
+from registry.store import COST, Home, Record, dump_json
+from registry.trial import Settings, Stage
+from trainers.requests import BaseRequest, BaseSettings, BaseStage, Shape, TrainRequest
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 220), "yellow": (230, 220, 20)}
-WORDS = sorted({*COLOURS, *"What color is the square ? A yes no Is it two plus three".split()} - {"?"})
+WORDS = sorted({*COLOURS, "What", "color", "is", "the", "square", "yes", "no", "Is", "it", "two", "plus", "three"})
 
 
 def picture(colour: str, size: int = 12, number: int = 0) -> bytes:
@@ -109,6 +113,59 @@ def _write_mix(home: Home, name: str, samples: str, rows: list[dict[str, object]
     return folder.name, content
 
 
-def mixes_in(home: Home) -> list[Path]:
-    """Finished mixes."""
-    return home.finished("mixes")
+SMALL = Shape(
+    image_size=12,
+    patch_size=6,
+    vision_width=16,
+    vision_layers=1,
+    vision_heads=2,
+    vision_mlp=32,
+    width=32,
+    layers=2,
+    heads=2,
+    mlp=64,
+)
+"""A model that trains in a second: a picture is four tokens."""
+
+
+def stage(name: str = "sft", **changes: Any) -> Stage:
+    """A stage for the toy world that trains adapter and decoder."""
+    settings: dict[str, Any] = {
+        "name": name,
+        "template": "demo",
+        "trains": ["adapter", "llm"],
+        "lr": {"adapter": 2e-3, "llm": 2e-3},
+        "capacity": 160,
+        "rows_per_step": 2,
+        **changes,
+    }
+    return Stage(**settings)
+
+
+def everything(rate: float = 3e-3) -> dict[str, Any]:
+    """Changes to a stage that make all three modules learn."""
+    return {"trains": ["vision", "adapter", "llm"], "lr": dict.fromkeys(("vision", "adapter", "llm"), rate)}
+
+
+def base_request(home: Home, folder: Path, mix: str, epochs: int = 1) -> BaseRequest:
+    """Build a toy base checkpoint on one mix."""
+    part = BaseStage(stage=stage("all", **everything(), epochs=epochs, capacity=400, rows_per_step=1), mix=mix)
+    settings = BaseSettings(shape=SMALL, words=WORDS, stages=[part])
+    return BaseRequest(do="base", home=str(home.path), folder=str(folder), settings=settings)
+
+
+def train_request(home: Home, base: Path, mix: tuple[str, str], name: str = "toy", **changes: Any) -> TrainRequest:
+    """Train a toy trial; ``changes`` to its stage, or ``seed`` and ``init``."""
+    identity = {key: changes.pop(key) for key in ("seed", "init") if key in changes}
+    settings = Settings(stage=stage(**changes), base=base_digest(base), mix=mix[1], **identity)
+    return TrainRequest(do="train", home=str(home.path), name=name, settings=settings, mix=mix[0], base=str(base))
+
+
+def ignore(event: dict[str, Any]) -> None:
+    """Listens to progress and does nothing."""
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Relative path -> bytes of every file but the cost, which may differ between equal runs."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != COST)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
