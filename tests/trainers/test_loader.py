@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ from trainers.loader import IGNORED, Corpus, load_corpus
 from trainers.tokens import Tokens
 
 
-def load(toy: Toy, mix: str, seed: int = 0, **changes: object) -> Corpus:
+def load(toy: Toy, mix: str, seed: int = 0, **changes: Any) -> Corpus:
     checkpoint = toy.checkpoint()
     reader = MixReader(toy.home, mix)
     return load_corpus(reader, stage(**changes), seed, toy.workshop.tokens(checkpoint))

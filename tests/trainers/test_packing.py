@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.packing import WINDOW, fill, pack
+from trainers.packing import WINDOW, Indices, fill, pack
 
 
 @given(st.lists(st.integers(1, 50), max_size=300), st.integers(50, 120), st.integers(1, 40))
@@ -38,12 +38,13 @@ def test_a_sample_longer_than_a_row_is_an_error() -> None:
     assert pack([], 10) == []
 
 
-def llava_lengths(samples: int) -> np.ndarray:
+def llava_lengths(samples: int) -> Indices:
     """Lengths shaped like LLaVA-1.5's mix: 576 picture tokens in 94 %, log-normal text."""
     draw = np.random.default_rng(0)
     pictures = np.where(draw.random(samples) < 0.94, 576, 0)
-    text: np.ndarray = np.minimum(np.exp(draw.normal(5.2, 0.8, samples)).astype(int) + 10, 1400)
-    return pictures + text
+    text = np.minimum(np.exp(draw.normal(5.2, 0.8, samples)).astype(np.int64) + 10, 1400)
+    lengths: Indices = pictures + text
+    return lengths
 
 
 def test_rows_of_a_real_shape_are_full() -> None:

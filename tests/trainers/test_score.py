@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -35,8 +36,14 @@ def table(path: Path, pictures: int = 12, image: bytes | None = None) -> Path:
     return path
 
 
-def request(toy: Toy, trial: Path, path: Path, **changes: object) -> ScoreRequest:
-    settings = {"trial": trial.name, "benchmark": "mme", "table": str(path), "rules": "2024-05", **changes}
+def request(toy: Toy, trial: Path, path: Path, **changes: Any) -> ScoreRequest:
+    settings: dict[str, Any] = {
+        "trial": trial.name,
+        "benchmark": "mme",
+        "table": str(path),
+        "rules": "2024-05",
+        **changes,
+    }
     return ScoreRequest(do="score", home=str(toy.home.path), **settings)
 
 
@@ -97,7 +104,7 @@ def test_a_score_that_was_cut_off_is_not_there(
 
 def test_what_cannot_be_scored_is_refused(toy: Toy, trial: Path, tmp_path: Path) -> None:
     good = table(tmp_path / "mme.tsv", pictures=2)
-    broken = table(tmp_path / "broken.tsv", pictures=2, image=b"no picture")
+    broken = table(tmp_path / "broken.tsv", pictures=2, image=b"no picture" * 10)
     cases = [
         (request(toy, trial, tmp_path / "absent.tsv"), "no such benchmark table"),
         (request(toy, Path("no-such"), good), "not there"),
