@@ -48,7 +48,7 @@ def load(path: Path, model: type[Model]) -> Model:
 
 
 def _refusal(path: Path, node: Any, error: ValidationError, model: type[BaseModel]) -> Refusal:
-    first = error.errors()[0]
+    first = _most_telling(error)
     location = [part for part in first["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
     line = _line_of(node, location)
     field = ".".join(str(part) for part in location) or "file"
@@ -57,6 +57,13 @@ def _refusal(path: Path, node: Any, error: ValidationError, model: type[BaseMode
         hint = did_you_mean(str(location[-1]), _fields_at(model, location[:-1]))
         return Refusal(f"{path}:{line}", f"unknown field '{field}'{hint}{more}", "correct or remove the field")
     return Refusal(f"{path}:{line}", f"{field}: {first['msg']}{more}", "correct the value")
+
+
+def _most_telling(error: ValidationError) -> Any:
+    """The first error; where a field is missing and another unknown, the unknown one: it is most likely misspelt."""
+    errors = error.errors(include_url=False)
+    unknown = [one for one in errors if one["type"] == "extra_forbidden"]
+    return unknown[0] if unknown and errors[0]["type"] == "missing" else errors[0]
 
 
 def _fields_at(model: Any, location: list[Any]) -> list[str]:

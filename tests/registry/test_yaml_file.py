@@ -86,6 +86,7 @@ def test_the_model_says_what_text_becomes(tmp_path: Path) -> None:
         ("name: x\nqqq: 3\n", 2, "unknown field 'qqq'"),
         ("name: x\nseed: many\n", 2, "seed: Input should be a valid integer"),
         ("seed: 1\n", 1, "name: Field required"),
+        ("seed: 1\nnmae: x\n", 2, "unknown field 'nmae'; did you mean 'name'? (and 1 more)"),
         (
             "name: x\nentries:\n  - name: a\n  - name: b\n    repeat: 0\n",
             5,
