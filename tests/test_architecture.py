@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,3 +127,39 @@ def test_every_module_says_what_it_is() -> None:
         if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     ]
     assert undescribed == []
+
+
+DISTRIBUTION_OF = {"PIL": "pillow", "yaml": "pyyaml"}
+"""Import name -> distribution, where they differ."""
+
+
+@pytest.mark.parametrize(("package", "extras"), [("registry", []), ("curator", []), ("trainers", ["train"])])
+def test_every_library_that_is_imported_is_declared(package: str, extras: list[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = project["dependencies"] + [line for name in extras for line in project["optional-dependencies"][name]]
+    declared = {re.split(r"[<>=\[ ]", line)[0].lower() for line in wanted}
+    imported = {
+        name.partition(".")[0]
+        for path in python_files(package)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in _imports(node)
+    }
+    foreign = imported - set(sys.stdlib_module_names) - set(PACKAGES)
+    assert {DISTRIBUTION_OF.get(name, name).lower() for name in foreign} - declared == set()
+
+
+def _imports(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+
+
+def test_what_is_declared_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = project["dependencies"] + [line for extra in project["optional-dependencies"].values() for line in extra]
+    names = {re.split(r"[<>=\[ ]", line)[0].lower() for line in lines} - {"vlm-curator"}
+    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    pinned = re.findall(r"^([\w.-]+)==\S+$", constraints, flags=re.MULTILINE)
+    assert names - {name.lower() for name in pinned} == set()
+    assert "+" not in constraints, "a local build tag holds on one kind of machine only"
+    assert "torchvision" not in {name.lower() for name in pinned}

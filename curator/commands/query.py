@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from curator.options import PathValue, home_option, json_option
+from registry.errors import Refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,10 +64,15 @@ def _sql_text(sql: str | None, file: Path | None) -> str:
     """The query from exactly one of argument, file and stdin."""
     if (sql is None) == (file is None):
         raise click.UsageError("give the SQL, '-' to read it from stdin, or --file")
-    if file is not None:
-        return file.read_text(encoding="utf-8")
-    assert sql is not None
-    return sys.stdin.read() if sql == "-" else sql
+    if file is None and sql != "-":
+        assert sql is not None
+        return sql
+    data = file.read_bytes() if file is not None else sys.stdin.buffer.read()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        where = str(file or "stdin")
+        raise Refusal(where, f"is not UTF-8 text (byte {error.start})", "save the SQL as UTF-8") from None
 
 
 def _print_tables(as_json: bool) -> None:

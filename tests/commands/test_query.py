@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,20 @@ def test_a_file_that_is_not_there_is_refused(curator: Curator, tmp_path: Path) -
     result = curator("query", "-f", str(tmp_path / "absent.sql"))
     assert result.exit_code == 1
     assert "no such file" in result.stderr
+
+
+def test_a_file_that_is_no_text_is_refused(curator: Curator, tmp_path: Path) -> None:
+    (tmp_path / "x.sql").write_bytes(b"SELECT \xff")
+    result = curator("query", "-f", str(tmp_path / "x.sql"))
+    assert result.exit_code == 1
+    assert "is not UTF-8 text (byte 7)" in result.stderr
+
+
+def test_a_reader_that_stops_early_is_no_error(home_path: Path) -> None:
+    line = f"{sys.executable} -m curator query 'FROM range(300000)' --csv --home {home_path} | head -2"
+    child = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+    assert child.stdout == "range\n0\n"
+    assert child.stderr == ""
 
 
 def test_text_of_a_sample_cannot_control_the_terminal(curator: Curator) -> None:
