@@ -1,4 +1,4 @@
-"""Individual Select, replayed from made-up outcomes: a strategy is a pure generator, so a test can be its laboratory."""
+"""Individual Select, replayed from made-up outcomes: a strategy is a generator, so a test can be its laboratory."""
 
 from __future__ import annotations
 
