@@ -85,6 +85,8 @@ class Laboratory:
 
     def mix_of(self, run: Run) -> tuple[Path, MixInfo]:
         """Build (or find) the mix of a run."""
+        if not run.joined:
+            return build_mix(self.home, self.baseline)
         by_name = {candidate.name: candidate for candidate in self.study.candidates}
         parts = [RecipePart(recipe=self.baseline.name)]
         parts += [RecipePart(dataset=by_name[name].dataset, part=by_name[name].part) for name in run.joined]
