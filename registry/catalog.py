@@ -253,12 +253,15 @@ class Catalog:
         if table.rows is None:
             self._connection.execute(_samples_view(name, table, facts.sample_files(self._found.home)))
             return
-        wanted = [{column: row.get(column) for column in table.columns} for row in table.rows(self._found)]
-        structure = json.dumps([table.columns])
-        chosen = ", ".join(f'row."{column}"' for column in table.columns)
+        rows = [{column: row.get(column) for column in table.columns} for row in table.rows(self._found)]
+        nested = [column for column, kind in table.columns.items() if kind == "JSON"]
+        for row in rows:  # as text and cast: DuckDB reads nested JSON at half the speed of a string that holds it
+            row.update({column: json.dumps(row[column]) for column in nested if row[column] is not None})
+        types = {column: "VARCHAR" if kind == "JSON" else kind for column, kind in table.columns.items()}
+        chosen = ", ".join(f'row."{column}"::{kind} AS "{column}"' for column, kind in table.columns.items())
         self._connection.execute(
             f"CREATE TABLE {name} AS SELECT {chosen} FROM (SELECT unnest(from_json(?::JSON, ?)) AS row)",  # noqa: S608 - names are ours
-            [json.dumps(wanted), structure],
+            [json.dumps(rows), json.dumps([types])],
         )
 
     def _lock(self) -> None:
