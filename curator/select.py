@@ -93,7 +93,7 @@ def _decision_settings(laboratory: Laboratory, strategy: str, version: int) -> d
         "strategy_version": version,
         "baseline": laboratory.baseline.plain(),
         "pretrain": laboratory.pretrain.plain() if laboratory.pretrain else None,
-        "scale": laboratory.scale.model_dump(mode="json"),
+        "scale": laboratory.scale.model_dump(mode="json", exclude={"base"}),  # its path is this machine's affair
         "base": laboratory.base_digest,
         "candidates": [[c.name, c.dataset, c.part, c.category] for c in laboratory.study.candidates],
         "tables": {bench.name: bench.table_digest for bench in laboratory.benches},

@@ -1,0 +1,472 @@
+"""A whole study without a model: real samples, mixes and records, and a small process in the place of the trainer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curator.laboratory import Laboratory, mix_name
+from curator.select import candidate_from, category_order, run_study, save_decision
+from curator.study import Candidate, Run, Wave
+from curator.study_request import GUIDE_BENCHMARKS, StudyRequest, find_table, open_laboratory
+from curator.train import TrainPlan, find_folder, plan_training, train
+from curator.trials import Trainer, Workers
+from registry.errors import Refusal
+from registry.store import Home, read_record
+from registry.trial import DECISION_FILE, Decision, load_scale
+from tests.curator.data_home import file_bytes, make_chats, write_card
+
+CHILD = r"""
+import json, pathlib, sys
+from registry.identity import order_key
+from registry.mix import MixReader
+from registry.scores import file_digest, score_path
+from registry.store import COST, Home, Record, dump_json, write_aside
+from registry.trial import BenchmarkScore, Settings
+
+EFFECTS = {"wins": 6.0, "harms": -6.0, "neutral": 0.0, "split": 1.0}
+
+def train(home, request):
+    settings = Settings.model_validate(request["settings"])
+    if settings.init is not None:
+        assert home.find("trials", settings.init), "the first stage is not there"
+    mix = MixReader(home, request["mix"])
+    assert mix.info.content_digest == settings.mix
+    folder = home.folder("trials", request["name"], settings.digest())
+    record = Record(kind="trial", name=folder.name, digest=settings.digest(), rows_in=len(mix), rows_out=len(mix))
+    with home.making(folder, record) as aside:
+        facts = {"settings": settings.model_dump(mode="json"), "datasets": mix.info.datasets}
+        write_aside(aside / "settings.json", dump_json(facts))
+        write_aside(aside / COST, dump_json({"cpu_seconds": 0.5 * len(mix)}))
+    return {"folder": folder.name, "cached": False}
+
+def score(home, request):
+    trial = home.stage("trials") / request["trial"]
+    facts = json.loads((trial / "settings.json").read_bytes())
+    seed = facts["settings"]["seed"]
+    value = 50.0 + sum(effect for name, effect in EFFECTS.items() if name in facts["datasets"]) + seed
+    value += order_key(request["trial"][:-13], request["benchmark"]) % 1000 / 2000
+    table = file_digest(pathlib.Path(request["table"]))
+    found = BenchmarkScore(benchmark=request["benchmark"], version=1, rules=request["rules"], table_digest=table,
+                           score=value, items={"one": value / 100}, questions=1)
+    path = score_path(trial, request["benchmark"], 1, request["rules"], table)
+    write_aside(path, dump_json(found.model_dump(mode="json")))
+    return {"folder": request["trial"], "score": value, "cached": False}
+
+for line in sys.stdin:
+    request = json.loads(line)
+    home = Home(pathlib.Path(request["home"]))
+    log = home.path / "requests.jsonl"
+    done = len(log.read_text().splitlines()) if log.exists() else 0
+    limit = home.path / "crash-after"
+    if limit.exists() and done >= int(limit.read_text()):
+        sys.exit("out of memory")
+    answer = {"train": train, "score": score}[request["do"]](home, request)
+    with log.open("a") as file:
+        file.write(json.dumps(request) + "\n")
+    print(json.dumps({"id": request["id"], "event": "done", **answer}), flush=True)
+"""
+
+SCALE = """\
+name: tiny
+title: for the tests
+base: %s
+pretrain:
+  {name: pretrain, template: plain, trains: [adapter], lr: {adapter: 1e-3}, capacity: 64, rows_per_step: 2}
+sft:
+  {name: sft, template: plain, trains: [llm], lr: {llm: 2e-5}, capacity: 64, rows_per_step: 2}
+noise: {degrees_of_freedom: 1000, average: 1.0}
+"""
+TWO_PARTS = [
+    {"name": "short", "category": "general_qa", "rule": {"source_id": "row-[0-9]$"}},
+    {"name": "long", "category": "conversation"},
+]
+
+
+@dataclass
+class World:
+    """A data home with four pulled candidates, and what a study of it asks for."""
+
+    home: Home
+    request: StudyRequest
+
+    def laboratory(self, workers: Workers | None = None, **changes: Any) -> Laboratory:
+        return open_laboratory(self.home, replace(self.request, **changes), workers or Workers(1))
+
+    def study(self, **changes: Any) -> tuple[Decision, Path, list[Wave]]:
+        """Run the whole study; the decision, its folder, and the waves."""
+        waves: list[Wave] = []
+        with Workers(1) as workers:
+            laboratory = self.laboratory(workers, **changes)
+            decision = run_study(laboratory, "individual", waves.append)
+        return decision, save_decision(self.home, decision), waves
+
+    def asked(self, do: str) -> list[dict[str, Any]]:
+        """What the trainer was asked, and did."""
+        log = self.home.path / "requests.jsonl"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [request for request in map(json.loads, lines) if request["do"] == do]
+
+
+def make_world(root: Path) -> World:
+    home = Home(root / "home")
+    source = root / "published"
+    make_chats(home, source, "start", 12)
+    make_chats(home, source, "first", 5, 300)
+    for place, (name, category) in enumerate([("wins", "science"), ("harms", "science"), ("neutral", "text_only")]):
+        parts = [{"name": "all", "category": category}]
+        make_chats(home, source, name, 4 + place, 100 * (place + 1), parts=parts)
+    make_chats(home, source, "split", 14, 0, parts=TWO_PARTS)
+    write_card(home, "not-pulled", format="llava_chat")
+    recipes = home.path / "recipes"
+    recipes.mkdir()
+    for name in ("start", "first"):
+        (recipes / f"{name}.yaml").write_text(f"name: {name}\nparts: [{{dataset: {name}}}]\n")
+    tables = home.path / "benchmarks"
+    tables.mkdir()
+    for name in ("mme", "scienceqa_test"):
+        (tables / f"{name}.tsv").write_text(f"index\tquestion\n1\t{name}\n")
+    base = root / "base"
+    base.mkdir()
+    (base / "model.safetensors").write_bytes(b"weights")
+    (root / "tiny.yaml").write_text(SCALE % base)
+    request = StudyRequest(
+        candidates=("wins", "harms", "neutral", "split/long"),
+        baseline="start",
+        pretrain="first",
+        scale=str(root / "tiny.yaml"),
+        benchmarks=("mme", "scienceqa_test"),
+        name="made-up",
+    )
+    return World(home, request)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trainer() -> Iterator[None]:
+    """Trainers of this module are the script above."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "COMMAND", (sys.executable, "-c", CHILD))
+        yield
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A world that tests may look at and add to, but whose finished study stays."""
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def finished(world: World) -> tuple[Decision, Path, list[Wave]]:
+    return world.study()
+
+
+@pytest.fixture
+def no_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever starts a trainer now fails."""
+    monkeypatch.setattr(Trainer, "COMMAND", ("/no/such/program",))
+
+
+# ---- a study from its request to its decision ------------------------------------------------------------------
+
+
+def test_the_study_finds_what_was_planted(finished: tuple[Decision, Path, list[Wave]]) -> None:
+    decision, _, _ = finished
+    assert [(one.candidate, one.category, one.verdict, one.label) for one in decision.candidates] == [
+        ("wins", "science", "kept", "gain"),
+        ("harms", "science", "dropped", "harm"),
+        ("split/long", "conversation", "kept", "comparable"),
+        ("neutral", "text_only", "kept", "comparable"),
+    ]
+    assert decision.categories == ["science", "conversation", "text_only"]
+    assert [one.samples for one in decision.candidates] == [4, 5, 4, 6]
+
+
+def test_the_comparison_is_of_the_mixes_that_were_trained(finished: tuple[Decision, Path, list[Wave]]) -> None:
+    decision, _, _ = finished
+    assert decision.all is not None
+    assert decision.selected_minus_all is not None
+    samples = [outcome.samples for outcome in (decision.baseline, decision.selected, decision.all)]
+    assert samples == [12, 12 + 4 + 4 + 6, 12 + 4 + 5 + 6 + 4]
+    assert decision.selected_minus_baseline.mean == pytest.approx(decision.selected.average - decision.baseline.average)
+    assert decision.selected_minus_baseline.mean == pytest.approx(7, abs=0.6)
+    assert decision.selected_minus_all.mean == pytest.approx(6, abs=0.6)
+    assert decision.baseline.average == pytest.approx(sum(decision.baseline.by_seed) / 2)
+    assert decision.baseline.by_seed[1] - decision.baseline.by_seed[0] == pytest.approx(1, abs=0.6)
+    assert list(decision.baseline.scores) == decision.benchmarks == ["mme", "scienceqa_test"]
+
+
+def test_the_path_shows_how_the_baseline_grew(finished: tuple[Decision, Path, list[Wave]]) -> None:
+    decision, _, _ = finished
+    assert [(point.category, point.joined, point.samples) for point in decision.path] == [
+        (None, [], 12),
+        ("science", ["wins"], 16),
+        ("conversation", ["wins", "split/long"], 20),
+        ("text_only", ["wins", "split/long", "neutral"], 26),
+    ]
+    assert decision.path[-1].average == pytest.approx(decision.selected.average)
+
+
+def test_every_trial_of_the_decision_lies_in_the_home(
+    world: World, finished: tuple[Decision, Path, list[Wave]]
+) -> None:
+    decision, _, waves = finished
+    assert set(decision.trials.values()) == {folder.name for folder in world.home.finished("trials")}
+    for digest, name in decision.trials.items():
+        assert read_record(world.home.stage("trials") / name).digest == digest
+    used = {trial for one in decision.candidates for trial in one.trials} | set(decision.baseline.trials)
+    assert used <= set(decision.trials)
+    assert len(decision.trials) == 2 + len({run for wave in waves for run in wave})  # 2: the first stage of each seed
+
+
+def test_the_first_stage_is_trained_once_a_seed_and_before_the_second(
+    world: World, finished: tuple[Decision, Path, list[Wave]]
+) -> None:
+    trained = world.asked("train")
+    stages = [request["settings"]["stage"]["name"] for request in trained]
+    assert stages[:2] == ["pretrain", "pretrain"]
+    assert set(stages[2:]) == {"sft"}
+    decision, _, _ = finished
+    for request in trained:
+        settings = request["settings"]
+        upstream = decision.trials.get(settings["init"]) if settings["init"] else None
+        assert (upstream or "").startswith(f"pretrain-s{settings['seed']}-") == (settings["stage"]["name"] == "sft")
+
+
+def test_no_trial_is_trained_and_no_table_scored_twice(
+    world: World, finished: tuple[Decision, Path, list[Wave]]
+) -> None:
+    trained = Counter(json.dumps(request["settings"]) for request in world.asked("train"))
+    scored = Counter((request["trial"], request["benchmark"]) for request in world.asked("score"))
+    assert set(trained.values()) == set(scored.values()) == {1}
+
+
+def test_the_decision_is_written_with_all_it_rests_on(
+    world: World, finished: tuple[Decision, Path, list[Wave]]
+) -> None:
+    decision, folder, _ = finished
+    assert Decision.model_validate_json((folder / DECISION_FILE).read_bytes()) == decision
+    record = read_record(folder)
+    assert record.kind == "decision"
+    assert record.inputs == {f"trials/{name}": digest for digest, name in decision.trials.items()}
+    assert record.settings["tables"].keys() == {"mme", "scienceqa_test"}
+    assert record.settings["rule"] == decision.rule.model_dump(mode="json")
+    assert sorted(path.name for path in folder.iterdir()) == [DECISION_FILE, "record.json"]
+
+
+def test_asked_again_it_is_the_same_decision_without_any_training(
+    world: World, finished: tuple[Decision, Path, list[Wave]], no_trainer: None
+) -> None:
+    before = file_bytes(world.home.stage("decisions"))
+    decision, folder, _ = world.study(name="another-name")
+    assert folder == finished[1]
+    assert decision.candidates == finished[0].candidates
+    assert file_bytes(world.home.stage("decisions")) == before
+
+
+def test_killed_in_the_middle_it_goes_on_and_decides_the_same(
+    tmp_path: Path, finished: tuple[Decision, Path, list[Wave]]
+) -> None:
+    world = make_world(tmp_path)
+    for crash in (5, 23):
+        (world.home.path / "crash-after").write_text(str(crash))
+        with pytest.raises(Refusal, match="ended with status 1: out of memory"):
+            world.study()
+        assert len(world.asked("train") + world.asked("score")) == crash
+        assert world.home.finished("decisions") == []
+    (world.home.path / "crash-after").unlink()
+    _, folder, _ = world.study()
+    assert max(Counter(json.dumps(request["settings"]) for request in world.asked("train")).values()) == 1
+    assert folder.name == finished[1].name  # though home and base checkpoint lie elsewhere
+    assert file_bytes(folder) == file_bytes(finished[1])
+
+
+def test_another_benchmark_scores_what_is_trained_and_trains_nothing(
+    world: World, finished: tuple[Decision, Path, list[Wave]]
+) -> None:
+    (world.home.path / "benchmarks" / "seedbench_img.tsv").write_text("index\tquestion\n1\tx\n")
+    before = len(world.asked("train"))
+    decision, folder, _ = world.study(benchmarks=("mme", "seedbench_img"))
+    assert len(world.asked("train")) == before
+    assert folder != finished[1]
+    assert decision.benchmarks == ["mme", "seedbench_img"]
+    new = [request for request in world.asked("score") if request["benchmark"] == "seedbench_img"]
+    assert len(new) == len(decision.trials) - 2
+
+
+def test_two_runs_of_the_same_data_are_one_trial(world: World, finished: tuple[Decision, Path, list[Wave]]) -> None:
+    """Both orders of joining give the same rows in the same order: nothing is trained for the second."""
+    with Workers(1) as workers:
+        laboratory = world.laboratory(workers)
+        runs = [Run(("wins", "neutral"), 0), Run(("neutral", "wins"), 0)]
+        before = len(world.asked("train"))
+        outcomes = laboratory.measure(runs)
+    assert outcomes[runs[0]].trial == outcomes[runs[1]].trial
+    assert len(world.asked("train")) == before + 1
+
+
+def test_the_plan_says_what_it_costs_at_least_and_writes_no_trial(world: World, tmp_path: Path) -> None:
+    fresh = make_world(tmp_path)
+    plan = fresh.laboratory().plan()
+    assert (plan["trials_at_least"], plan["trials_finished"]) == (12, 0)
+    assert plan["samples_at_least"] == 2 * (12 + 31 + (4 * 12 + 19))
+    assert plan["expected_cpu_seconds"] is None
+    assert [one["name"] for one in plan["candidates"]] == ["wins", "harms", "neutral", "split/long"]
+    assert fresh.home.finished("trials") == []
+
+
+def test_a_plan_after_the_study_knows_the_pace_and_what_is_there(
+    world: World, finished: tuple[Decision, Path, list[Wave]], no_trainer: None
+) -> None:
+    plan = world.laboratory().plan()
+    assert plan["trials_finished"] == 4
+    assert plan["expected_cpu_seconds"] == pytest.approx(0.5 * plan["samples_at_least"])
+
+
+# ---- what is refused before anything is spent -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"candidates": ("winz",)}, "did you mean 'wins'"),
+        ({"candidates": ("split",)}, "has parts of several categories"),
+        ({"candidates": ("split/lonk",)}, "has no such part; did you mean 'long'"),
+        ({"candidates": ("not-pulled",)}, "has no samples here"),
+        ({"baseline": "strat"}, "did you mean 'start'"),
+        ({"pretrain": "frist"}, "did you mean 'first'"),
+        ({"strategy": "individul"}, "did you mean 'individual'"),
+        ({"scale": "demoo"}, "did you mean 'demo'"),
+        ({"benchmarks": ("mmee",)}, "did you mean 'mme'"),
+        ({"benchmarks": ("mme", "mmbench_dev_en")}, "the table of benchmark 'mmbench_dev_en' is not there"),
+        ({"categories": ("sciense",)}, "is none of the 12; did you mean 'science'"),
+        ({"margin": -1.0}, "greater than 0"),
+        ({"margin": float("nan")}, "finite number"),
+    ],
+    ids=str,
+)
+def test_a_request_that_cannot_be_met_is_refused(
+    world: World, no_trainer: None, changes: dict[str, Any], what: str
+) -> None:
+    with pytest.raises(Refusal) as caught:
+        world.laboratory(**changes)
+    assert what in str(caught.value)
+
+
+def test_a_request_named_twice_counts_once(world: World) -> None:
+    laboratory = world.laboratory(
+        candidates=("wins", "neutral", "wins"), benchmarks=("mme", "mme"), categories=("text_only", "text_only")
+    )
+    assert [one.name for one in laboratory.study.candidates] == ["wins", "neutral"]
+    assert laboratory.study.benchmarks == ("mme",)
+    assert laboratory.study.categories == ("text_only", "science")
+    assert [bench.name for bench in laboratory.benches] == ["mme"]
+
+
+def test_without_a_choice_the_guide_is_the_papers(world: World) -> None:
+    assert GUIDE_BENCHMARKS == ("mme", "mmbench_dev_en", "scienceqa_test", "seedbench_img")
+    with pytest.raises(Refusal, match="mmbench_dev_en"):
+        world.laboratory(benchmarks=())
+
+
+def test_truth_and_base_of_a_request_reach_the_study(world: World, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    laboratory = world.laboratory(truth=(("wins", "good"),), base=str(tmp_path), pretrain=None)
+    assert [one.truth for one in laboratory.study.candidates] == ["good", None, None, None]
+    assert laboratory.base == tmp_path
+    assert laboratory.base_digest != world.laboratory().base_digest
+    assert laboratory.scale.pretrain is None
+    assert laboratory.pretrain_mix is None
+
+
+def test_a_table_may_be_named_or_found(world: World, tmp_path: Path) -> None:
+    own = tmp_path / "my.tsv"
+    own.write_text("index\n")
+    assert find_table(world.home, "mme").table == (world.home.path / "benchmarks" / "mme.tsv").resolve()
+    assert find_table(world.home, "mme", own).table == own.resolve()
+    assert find_table(world.home, "mme", own).table_digest != find_table(world.home, "mme").table_digest
+    with pytest.raises(Refusal, match="is not there"):
+        find_table(world.home, "mme", tmp_path / "absent.tsv")
+
+
+# ---- names ------------------------------------------------------------------------------------------------------
+
+
+def test_a_candidate_is_a_dataset_or_a_part_of_one(world: World) -> None:
+    assert candidate_from(world.home, "wins", 4) == Candidate("wins", "wins", "science", None, 4)
+    assert candidate_from(world.home, "split/short") == Candidate("split/short", "split", "general_qa", "short")
+
+
+def test_categories_come_in_the_papers_order_after_those_asked_for() -> None:
+    candidates = [Candidate(str(n), "d", slug) for n, slug in enumerate(["screen", "chart", "captioning", "chart"])]
+    assert category_order(candidates) == ("captioning", "chart", "screen")
+    assert category_order(candidates, ["screen", "ocr"]) == ("screen", "captioning", "chart")
+
+
+def test_a_mix_is_called_by_the_last_that_joined() -> None:
+    assert mix_name("start", ()) == "start"
+    assert mix_name("start", ("wins",)) == "start+wins"
+    assert mix_name("start", ("wins", "split/long")) == "start+1+split.long"
+
+
+# ---- one trial by hand ------------------------------------------------------------------------------------------
+
+
+def plan_for(world: World, mix: str, stage: str = "sft", init: str | None = None, seed: int = 0) -> TrainPlan:
+    return plan_training(world.home, mix, load_scale(world.request.scale), stage, init, seed)
+
+
+def test_a_trial_by_hand_is_the_trial_of_the_study(
+    world: World, finished: tuple[Decision, Path, list[Wave]], no_trainer: None
+) -> None:
+    first = plan_for(world, "first", "pretrain", seed=1)
+    assert first.name == "pretrain-first-s1"
+    assert first.finished is not None
+    plan = plan_for(world, "start", init=first.finished.name, seed=1)
+    assert (plan.name, plan.samples) == ("start-s1", 12)
+    assert plan.settings.digest() == finished[0].baseline.trials[1]
+    assert train(world.home, plan, print) == plan.finished
+
+
+def test_a_trial_that_is_not_there_is_trained(world: World, finished: tuple[Decision, Path, list[Wave]]) -> None:
+    plan = plan_for(world, "start", seed=7)
+    assert plan.finished is None
+    heard: list[str] = []
+    folder = train(world.home, plan, lambda event: heard.append(event["event"]))
+    assert folder == world.home.find("trials", plan.settings.digest())
+    assert heard == ["started", "done"]
+    assert plan_for(world, "start", seed=7).finished == folder
+
+
+def test_folders_are_found_by_full_name_short_name_or_digest(
+    world: World, finished: tuple[Decision, Path, list[Wave]]
+) -> None:
+    folder = find_folder(world.home, "mixes", "start")
+    digest = read_record(folder).digest
+    assert find_folder(world.home, "mixes", folder.name) == folder
+    assert find_folder(world.home, "mixes", digest) == folder
+    assert find_folder(world.home, "mixes", digest[:12]) == folder
+    with pytest.raises(Refusal, match="did you mean 'start'"):
+        find_folder(world.home, "mixes", "sart")
+
+
+def test_a_name_that_two_folders_have_is_refused(world: World, tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    for name in ("x-0123456789ab", "x-ba9876543210", "made by hand"):
+        (home.stage("mixes") / name).mkdir(parents=True)
+        (home.stage("mixes") / name / "record.json").write_text("{}")
+    with pytest.raises(Refusal, match="more than one has this name"):
+        find_folder(home, "mixes", "x")
+    assert find_folder(home, "mixes", "x-ba9876543210").name == "x-ba9876543210"
+
+
+def test_a_stage_that_the_scale_does_not_have_is_refused(world: World) -> None:
+    scale = load_scale(world.request.scale).model_copy(update={"pretrain": None})
+    with pytest.raises(Refusal, match="has no stage 'pretrain'"):
+        plan_training(world.home, "start", scale, "pretrain", None, 0)
