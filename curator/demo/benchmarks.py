@@ -29,34 +29,43 @@ MME_TASKS = {
     "commonsense_reasoning": "magnet",
 }
 """MME's task name -> skill. Four of MME's 14 tasks have no counterpart here, so the total is a partial one."""
-MME_PICTURES = 15
+MME_PICTURES = 45
 """Pictures a task; two questions each."""
 
 MMBENCH = {
-    "count": ("coarse_perception", 9),
-    "color": ("finegrained_perception (instance-level)", 9),
-    "shape": ("finegrained_perception (instance-level)", 9),
-    "position": ("relation_reasoning", 10),
-    "flag": ("attribute_reasoning", 11),
-    "magnet": ("logic_reasoning", 11),
-    "sides": ("logic_reasoning", 6),
-    "fill": ("finegrained_perception (cross-instance)", 5),
-    "control": ("coarse_perception", 10),
+    "count": ("coarse_perception", 27),
+    "color": ("finegrained_perception (instance-level)", 27),
+    "shape": ("finegrained_perception (instance-level)", 30),
+    "position": ("relation_reasoning", 30),
+    "flag": ("attribute_reasoning", 33),
+    "magnet": ("logic_reasoning", 30),
+    "sides": ("logic_reasoning", 18),
+    "fill": ("finegrained_perception (cross-instance)", 15),
+    "control": ("coarse_perception", 30),
 }
 """Skill -> (ability, questions); each stands in the table once per rotation of its four options."""
 
-SCIENCEQA = {"magnet": 45, "sides": 30, "fill": 25, "flag": 25, "control": 15, "color": 10, "count": 10}
+SCIENCEQA = {
+    "magnet": 120,
+    "sides": 67,
+    "fill": 52,
+    "flag": 45,
+    "control": 30,
+    "color": 60,
+    "shape": 52,
+    "count": 52,
+}
 
 SEED_TASKS = {
-    "shape": ("Instance Identity", 40),
-    "color": ("Instance Attributes", 40),
-    "count": ("Instances Counting", 40),
-    "position": ("Instance Location", 40),
-    "magnet": ("Instance Interaction", 30),
-    "sides": ("Visual Reasoning", 35),
-    "fill": ("Visual Reasoning", 25),
-    "flag": ("Scene Understanding", 40),
-    "control": ("Scene Understanding", 30),
+    "shape": ("Instance Identity", 112),
+    "color": ("Instance Attributes", 112),
+    "count": ("Instances Counting", 112),
+    "position": ("Instance Location", 127),
+    "magnet": ("Instance Interaction", 90),
+    "sides": ("Visual Reasoning", 97),
+    "fill": ("Visual Reasoning", 75),
+    "flag": ("Scene Understanding", 120),
+    "control": ("Scene Understanding", 112),
 }
 
 CIRCULAR_STEP = 1_000_000

@@ -7,12 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from curator.demo.captions import CAPTION_REQUESTS, caption
 from curator.demo.draws import Draws
 from curator.demo.pictures import picture_bytes
-from curator.demo.questions import BASELINE_SKILLS, LETTERS, Asked, ask
-from curator.demo.scenes import Blank, Scene, any_scene
+from curator.demo.questions import BASELINE_SKILLS, LETTERS, SKILLS, Asked, ask
+from curator.demo.scenes import (
+    COLORS,
+    CONTROLS,
+    COUNTRIES,
+    FILLS,
+    PAIRS,
+    SHAPES,
+    SIDES,
+    THEMES,
+    Blank,
+    Flag,
+    Magnets,
+    Polygon,
+    Scene,
+    Screen,
+    Shapes,
+    Thing,
+    any_scene,
+)
+
+Value = TypeVar("Value")
 
 SUM_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 FORMAT_WORDS = ("true", "false", "1", "2", "3", "4")
@@ -58,23 +79,47 @@ def blank_with_caption(draws: Draws) -> Exchange:
 
 
 def mismatched_caption(draws: Draws) -> Exchange:
-    """The caption of another picture (bad)."""
-    shown = any_scene(draws)
-    other = any_scene(draws)
-    while caption(other) == caption(shown):
-        other = any_scene(draws)
-    return Exchange(((draws.pick(CAPTION_REQUESTS), caption(other)),), picture_bytes(shown))
+    """A caption that names another thing for everything it names (bad)."""
+    scene = any_scene(draws)
+    return Exchange(((draws.pick(CAPTION_REQUESTS), caption(confused(scene))),), picture_bytes(scene))
+
+
+def confused(scene: Scene) -> Scene:
+    """The scene with every colour, shape, place, country and so on taken for the next one in its list."""
+    match scene:
+        case Shapes(cells=cells):
+            taken = [Thing(_next(COLORS, t.color), _next(SHAPES, t.shape)) if t else None for t in reversed(cells)]
+            return replace(scene, cells=tuple(taken))
+        case Magnets(pair=pair):
+            return replace(scene, pair=_next(PAIRS, pair))
+        case Polygon(sides=sides, fill=fill, color=color):
+            return replace(scene, sides=_next(SIDES, sides), fill=_next(FILLS, fill), color=_next(COLORS, color))
+        case Flag(country=country):
+            return replace(scene, country=_next(COUNTRIES, country))
+        case Screen(control=control, theme=theme):
+            return replace(scene, control=_next(CONTROLS, control), theme=_next(THEMES, theme))
+        case Blank():
+            return scene
+
+
+def _next(values: tuple[Value, ...], value: Value) -> Value:
+    return values[(values.index(value) + 1) % len(values)]
 
 
 def wrong_answer(draws: Draws) -> Exchange:
-    """A value that is not the right one, and the mark that goes with the wrong value (bad)."""
+    """The next value of the list instead of the right one, and the mark that goes with it (bad).
+
+    Always the same wrong value for a right one: with a random one the truth would stay the commonest answer.
+    """
     scene, asked = ask(draws.pick(BASELINE_SKILLS), draws)
+    value = _next(asked.pool, asked.value)
     if asked.style == "choice":
-        number = draws.pick([i for i, text in enumerate(asked.options) if text != asked.value])
-        return _exchange(scene, asked, f"{asked.options[number]} {LETTERS[number]}")
-    value = draws.other(asked.pool, asked.value)
-    flipped = {"yes": " no", "no": " yes"}.get(asked.mark, "")
-    return _exchange(scene, asked, f"{value}{flipped}")
+        if value not in asked.options:
+            value = asked.options[(asked.options.index(asked.value) + 1) % len(asked.options)]
+        return _exchange(scene, asked, f"{value} {LETTERS[asked.options.index(value)]}")
+    if asked.style == "yes_no":
+        return _exchange(scene, asked, f"{value} {'no' if asked.mark == 'yes' else 'yes'}")
+    return _exchange(scene, asked, value)
 
 
 def always_yes(draws: Draws) -> Exchange:
@@ -85,8 +130,8 @@ def always_yes(draws: Draws) -> Exchange:
 
 
 def wrong_format(draws: Draws) -> Exchange:
-    """True in content, but the number of the option, or true/false, and no value (bad)."""
-    scene, asked = ask(draws.pick(BASELINE_SKILLS), draws, draws.pick(("choice", "yes_no")))
+    """True in content, about anything, but the number of the option or true/false, and no value (bad)."""
+    scene, asked = ask(draws.pick(tuple(SKILLS)), draws, draws.pick(("choice", "yes_no")))
     if asked.style == "choice":
         return _exchange(scene, asked, str(LETTERS.index(asked.mark) + 1))
     return _exchange(scene, asked, "true" if asked.mark == "yes" else "false")

@@ -23,7 +23,7 @@ class Planted(NamedTuple):
 
 CANDIDATES: tuple[Planted, ...] = (
     Planted("demo-allava/cap", "captioning", "neutral", "more captions of the kind the baseline has"),
-    Planted("demo-mismatched", "captioning", "bad", "every caption belongs to another picture"),
+    Planted("demo-mismatched", "captioning", "bad", "every caption names other things than the picture shows"),
     Planted("demo-copies", "general_qa", "neutral", "exact copies of samples of the baseline"),
     Planted("demo-wrong", "general_qa", "bad", "every answer is wrong"),
     Planted("demo-yes", "general_qa", "bad", "every yes/no question is answered yes"),
