@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 GROUP_COST = 3000
-"""What one more group costs, in score places (samples x longest²): measured, one thread, see docs/log.md."""
+"""What one more group costs, in score places (samples x longest²): about 0.1 ms against 40 ns a place, one thread."""
 
 
 def split_groups(lengths: Sequence[int]) -> list[int]:

@@ -38,6 +38,8 @@ class Template:
     """Texts with a meaning of their own; in what people wrote they are broken by a blank."""
     write: Callable[[Template, Sequence[Message], bool], Rendered]
     system: str = ""
+    asks: bool = True
+    """Whether what the user says is written at all."""
 
     def render(self, messages: Sequence[Message]) -> Rendered:
         """A whole conversation, to learn from."""
@@ -137,7 +139,7 @@ _CHATML = (IMAGE_MARKER, "<|im_start|>", "<|im_end|>", "<|endoftext|>")
 TEMPLATES: dict[str, Template] = {
     template.name: template
     for template in (
-        Template("plain", "\n", (IMAGE_MARKER, "</s>", "<s>"), _write_plain),
+        Template("plain", "\n", (IMAGE_MARKER, "</s>", "<s>"), _write_plain, asks=False),
         Template("vicuna_v1", "</s>", _VICUNA, _write_vicuna, VICUNA_SYSTEM),
         Template("demo", "</s>", (*_VICUNA, "<pad>"), _write_vicuna),
         Template("chatml", "<|im_end|>", _CHATML, _write_chatml, CHATML_SYSTEM),

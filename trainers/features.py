@@ -13,8 +13,11 @@ from torch import Tensor
 from trainers.model import Checkpoint, parameters_of
 from trainers.picture import PictureSettings, Square, normalise, square
 
-CACHE_BYTES = 1 << 29
-"""Memory that tower outputs, and decoded pictures, may each take; what comes later is computed when needed."""
+OUTPUT_BYTES = 1 << 29
+"""Memory that outputs of frozen towers may take; what comes later is computed when needed."""
+
+SQUARE_BYTES = 1 << 28
+"""The same for decoded pictures."""
 
 TOWER_BATCH = 64
 """Pictures that go through a frozen tower at a time."""
@@ -37,7 +40,7 @@ class PictureCache:
         found = self.squares.get((sha256, settings.size))
         if found is None:
             found = square(read(sha256), settings, f"image {sha256[:12]}")
-            if self.square_bytes + found.nbytes <= CACHE_BYTES:
+            if self.square_bytes + found.nbytes <= SQUARE_BYTES:
                 self.squares[sha256, settings.size] = found
                 self.square_bytes += found.nbytes
         return found
@@ -45,7 +48,7 @@ class PictureCache:
     def keep(self, key: tuple[str, str], output: Tensor) -> None:
         """Remember a tower output if there is room."""
         size = output.numel() * output.element_size()
-        if self.output_bytes + size <= CACHE_BYTES:
+        if self.output_bytes + size <= OUTPUT_BYTES:
             self.outputs[key] = output
             self.output_bytes += size
 

@@ -68,7 +68,7 @@ def score_trial(workshop: Workshop, request: ScoreRequest, tell: Tell) -> tuple[
     prepare_torch(request.runtime)
     checkpoint = workshop.checkpoint(folder / CHECKPOINT)
     freeze(checkpoint, [])
-    form = template(settings.stage.template)
+    form = _form(settings, request.trial)
     key = f"sheet {name} {table_digest} {form.name} {workshop.tokens_key(checkpoint)}"
     sheet = workshop.remember(key, lambda: _sheet(benchmark, table, form, checkpoint))
     said = _answers(workshop, checkpoint, sheet, form, request.max_new_tokens, tell)
@@ -83,6 +83,14 @@ def _trial_folder(home: Home, name: str) -> Path:
     if Path(name).name != name:
         raise Refusal(f"trial '{name}'", "is not a folder name", "name a folder of the home's trials/")
     return home.stage("trials") / name
+
+
+def _form(settings: Settings, trial: str) -> Template:
+    form = template(settings.stage.template)
+    if not form.asks:
+        what = f"was trained with template '{form.name}', which has no place for a question"
+        raise Refusal(f"trial '{trial}'", what, "score a trial of a later stage")
+    return form
 
 
 def _sheet(benchmark: Benchmark, table: Path, form: Template, checkpoint: Checkpoint) -> Sheet:

@@ -69,7 +69,9 @@ class Server:
             self._refuse(number, f"request field {place}", first["msg"], "correct the request")
         except json.JSONDecodeError as error:
             self._refuse(number, "request", f"is not JSON ({error})", "send one JSON object a line")
-        except MemoryError:
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+                raise
             self._refuse(number, "memory", "is used up", "use a smaller capacity or fewer rows a step")
         except OSError as error:
             where = str(error.filename or "file system")

@@ -23,6 +23,9 @@ Thing = TypeVar("Thing")
 LOADED = 4
 """Checkpoints kept in memory; the one unused for longest goes first."""
 
+SMALL_BYTES = 1 << 28
+"""Checkpoints larger than this are read again each time: a second copy of their weights is not worth its memory."""
+
 
 @dataclass
 class Workshop:
@@ -41,8 +44,10 @@ class Workshop:
         found = self._loaded.pop(key, None)
         if found is None or found[0] != stamp:
             checkpoint = load_checkpoint(folder)
-            weights = {name: value.clone() for name, value in checkpoint.model.state_dict().items()}
-            found = (stamp, checkpoint, weights)
+            state = checkpoint.model.state_dict()
+            if sum(value.nbytes for value in state.values()) > SMALL_BYTES:
+                return checkpoint
+            found = (stamp, checkpoint, {name: value.clone() for name, value in state.items()})
         self._loaded[key] = found
         while len(self._loaded) > LOADED:
             self._loaded.pop(next(iter(self._loaded)))
@@ -72,9 +77,10 @@ class Workshop:
 
     def store(self, home: Home) -> ImageStore:
         """The image store of a home, with shards that were added since."""
-        store = self._stores.setdefault(home.path, ImageStore(home))
-        store.refresh()
-        return store
+        if home.path not in self._stores:
+            self._stores[home.path] = ImageStore(home)
+        self._stores[home.path].refresh()
+        return self._stores[home.path]
 
 
 def check_base(folder: Path, wanted: str) -> None:

@@ -105,7 +105,10 @@ def test_a_score_that_was_cut_off_is_not_there(
 def test_what_cannot_be_scored_is_refused(toy: Toy, trial: Path, tmp_path: Path) -> None:
     good = table(tmp_path / "mme.tsv", pictures=2)
     broken = table(tmp_path / "broken.tsv", pictures=2, image=b"no picture" * 10)
+    plain = train_request(toy.home, toy.base, toy.mix, "plain", template="plain")
+    captioner, _ = train(toy.workshop, plain, ignore)
     cases = [
+        (request(toy, captioner, good), "no place for a question"),
         (request(toy, trial, tmp_path / "absent.tsv"), "no such benchmark table"),
         (request(toy, Path("no-such"), good), "not there"),
         (request(toy, trial, good).model_copy(update={"trial": "../trials"}), "is not a folder name"),
