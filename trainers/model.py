@@ -184,6 +184,8 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, half: bool = False) ->
     if half:
         state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
     model.save_pretrained(folder, state_dict=state, max_shard_size="5GB")
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o644)  # the library writes for the owner alone; a data home may be shared
     _tidy_config(folder / "config.json", "float16" if half else "float32")
     for name in (*TOKENIZER_FILES, *PROCESSOR_FILES):
         source = checkpoint.files / name
