@@ -163,7 +163,7 @@ class Workers:
         if not jobs:
             return []
         self.warm_up()
-        lock = threading.Lock()
+        lock, stop = threading.Lock(), threading.Event()
 
         def tell(event: Event) -> None:
             with lock:
@@ -171,12 +171,13 @@ class Workers:
 
         pool = ThreadPoolExecutor(self.count)
         try:
-            futures = [pool.submit(self._one_job, number, job, tell) for number, job in enumerate(jobs)]
+            futures = [pool.submit(self._one_job, number, job, tell, stop) for number, job in enumerate(jobs)]
             done = wait(futures, return_when=FIRST_EXCEPTION).done
             for future in [future for future in futures if future in done]:
                 future.result()  # raises a refusal at once, whatever the jobs before it are still doing
             answers = [future.result() for future in futures]
         except BaseException:
+            stop.set()
             for trainer in self._trainers:  # a thread that waits for a trainer ends when the trainer does
                 trainer.kill()
             pool.shutdown(cancel_futures=True)
@@ -185,15 +186,21 @@ class Workers:
         pool.shutdown()
         return answers
 
-    def _one_job(self, number: int, requests: Sequence[Request], tell: Listener) -> list[Event]:
+    def _one_job(self, number: int, requests: Sequence[Request], tell: Listener, stop: threading.Event) -> list[Event]:
+        """The answers of one job. A job that fails keeps all others from beginning another request."""
         trainer = self._idle.get()
         answers = []
         try:
             for request in requests:
+                if stop.is_set():
+                    break
                 tell({"event": "started", "label": request.label, "job": number})
                 answer = trainer.ask(request, lambda event: tell({**event, "job": number}))
                 answers.append(answer)
                 tell({**answer, "label": request.label, "job": number})
+        except BaseException:
+            stop.set()
+            raise
         finally:
             self._idle.put(trainer)
         return answers

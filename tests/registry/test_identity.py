@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.identity import SHORT, FieldChange, canonical, digest, field_diff, order_key, short
@@ -119,11 +119,13 @@ def test_another_process_with_another_hash_seed_agrees() -> None:
     assert [run.stdout.decode() for run in runs] == [here, here]
 
 
+@settings(deadline=None)
 @given(json_values)
 def test_what_json_brings_back_is_the_same_thing(value: Any) -> None:
     assert digest(json.loads(json.dumps(value))) == digest(value)
 
 
+@settings(deadline=None)
 @given(json_values, json_values)
 def test_equal_digests_exactly_when_nothing_differs(old: Any, new: Any) -> None:
     assert (canonical(old) == canonical(new)) == (digest(old) == digest(new))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.sample import (
@@ -47,6 +47,7 @@ def test_markers_become_parts_and_take_their_line_end(text: str, parts: list[str
     assert all(part["text"] is None for part in message["content"] if part["type"] == "image")
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(alphabet="ab \n<>é", max_size=8), min_size=1, max_size=5))
 def test_no_marker_and_no_letter_is_lost(pieces: list[str]) -> None:
     [message] = conversation([(USER, IMAGE_MARKER.join(pieces))])

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.benchmark import score_of_items
@@ -57,6 +57,7 @@ def test_student_distribution_has_its_closed_forms() -> None:
         assert student_distribution(value, 2) == pytest.approx(two, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(st.floats(0.001, 0.999), st.floats(0.5, 500))
 def test_quantile_and_distribution_undo_each_other(probability: float, degrees: float) -> None:
     assert student_distribution(student_quantile(probability, degrees), degrees) == pytest.approx(probability, abs=1e-8)
