@@ -206,15 +206,17 @@ class DecisionRule(StrictModel):
     """Every number that turned effects into verdicts. Recorded with the decision."""
 
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    """Confidence of the interval that decides harm."""
+    """Confidence of the interval that is shown, and that "comparable" must pass."""
+    harm_confidence: float = Field(default=0.99, gt=0.5, lt=1)
+    """Confidence at which an effect below zero is called harm. Between the two more seeds are asked for."""
     gain_confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Family-wise confidence (over all candidates) at which an effect is called a gain."""
     comparable_margin: float = Field(default=3.0, gt=0)
     """Points of the average that a candidate may cost, at worst, and still be called comparable."""
-    guard_standard_errors: float = Field(default=3.0, gt=0, le=8)
+    guard_standard_errors: float = Field(default=3.5, gt=0, le=8)
     """A single benchmark that falls by more standard errors than this drops the candidate (more of them where the
     noise itself is known from few repeats: Student's interval at the confidence of so many standard errors) ..."""
-    guard_margin: float = Field(default=2.0, ge=0)
+    guard_margin: float = Field(default=3.0, ge=0)
     """... if it also falls by more points than this."""
     seeds: int = Field(default=2, ge=1)
     """Seeds that every candidate gets."""

@@ -13,25 +13,7 @@ from curator.demo.captions import CAPTION_REQUESTS, caption
 from curator.demo.draws import Draws
 from curator.demo.pictures import picture_bytes
 from curator.demo.questions import BASELINE_SKILLS, LETTERS, SKILLS, Asked, ask
-from curator.demo.scenes import (
-    COLORS,
-    CONTROLS,
-    COUNTRIES,
-    FILLS,
-    PAIRS,
-    SHAPES,
-    SIDES,
-    THEMES,
-    Blank,
-    Flag,
-    Magnets,
-    Polygon,
-    Scene,
-    Screen,
-    Shapes,
-    Thing,
-    any_scene,
-)
+from curator.demo.scenes import COLORS, SHAPES, Blank, Scene, Shapes, Thing, any_scene, any_shapes
 
 Value = TypeVar("Value")
 
@@ -79,27 +61,15 @@ def blank_with_caption(draws: Draws) -> Exchange:
 
 
 def mismatched_caption(draws: Draws) -> Exchange:
-    """A caption that names another thing for everything it names (bad)."""
-    scene = any_scene(draws)
+    """A caption of shapes that names another colour, shape and place for each of them (bad)."""
+    scene = any_shapes(draws)
     return Exchange(((draws.pick(CAPTION_REQUESTS), caption(confused(scene))),), picture_bytes(scene))
 
 
-def confused(scene: Scene) -> Scene:
-    """The scene with every colour, shape, place, country and so on taken for the next one in its list."""
-    match scene:
-        case Shapes(cells=cells):
-            taken = [Thing(_next(COLORS, t.color), _next(SHAPES, t.shape)) if t else None for t in reversed(cells)]
-            return replace(scene, cells=tuple(taken))
-        case Magnets(pair=pair):
-            return replace(scene, pair=_next(PAIRS, pair))
-        case Polygon(sides=sides, fill=fill, color=color):
-            return replace(scene, sides=_next(SIDES, sides), fill=_next(FILLS, fill), color=_next(COLORS, color))
-        case Flag(country=country):
-            return replace(scene, country=_next(COUNTRIES, country))
-        case Screen(control=control, theme=theme):
-            return replace(scene, control=_next(CONTROLS, control), theme=_next(THEMES, theme))
-        case Blank():
-            return scene
+def confused(scene: Shapes) -> Shapes:
+    """The scene with every colour and shape taken for the next one in its list, and first places for last ones."""
+    taken = [Thing(_next(COLORS, t.color), _next(SHAPES, t.shape)) if t else None for t in reversed(scene.cells)]
+    return replace(scene, cells=tuple(taken))
 
 
 def _next(values: tuple[Value, ...], value: Value) -> Value:

@@ -7,9 +7,10 @@ The verdict on a candidate rests on differences to the baseline of the same seed
 samples come in the same order from the same initial weights). Their variance is pooled over all candidates so far
 and over the calibration of the scale. A candidate is
 
-* dropped (harm): the interval of its average effect lies below zero, or one benchmark falls beyond the guard;
+* dropped (harm): the interval of its average effect at the confidence for harm lies below zero, or one benchmark
+  falls beyond the guard;
 * kept (gain): the interval at family-wise confidence lies above zero;
-* kept (comparable): the interval excludes a loss beyond the declared margin;
+* kept (comparable): the interval excludes a loss beyond the declared margin, and does not lie below zero;
 * undecided: none of these; it gets more seeds up to the rule's limit, and does not join.
 """
 
@@ -22,7 +23,7 @@ from dataclasses import dataclass, field
 from curator.study import Candidate, Finding, Outcome, Outcomes, Run, Step, Strategy, Study, Wave
 from registry.errors import Refusal
 from registry.statistics import PooledVariance, item_bootstrap, pooled_variance
-from registry.trial import CandidateDecision, Effect, Label, Verdict
+from registry.trial import CandidateDecision, DecisionRule, Effect, Label, Verdict
 
 VERSION = 1
 TITLE = "Individual Select: one candidate at a time, category by category"
@@ -133,12 +134,14 @@ def _verdict(
     study, rule = evidence.study, evidence.study.rule
     own = paired[member.name]
     variance = {figure: evidence.variance(figure, [p[figure] for p in paired.values()]) for figure in own}
-    average = variance[AVERAGE].effect(own[AVERAGE], rule.confidence)
-    family = variance[AVERAGE].effect(own[AVERAGE], rule.gain_confidence, comparisons=len(study.candidates))
-    effects = {name: variance[name].effect(own[name], rule.confidence) for name in study.benchmarks}
-    beyond = math.erf(rule.guard_standard_errors / math.sqrt(2))  # so many standard errors, if they were known exactly
-    guards = {name: variance[name].effect(own[name], beyond) for name in study.benchmarks}
-    verdict, label, reason = _judge(evidence.study, average, family, guards)
+    on_average, beyond = variance[AVERAGE], math.erf(rule.guard_standard_errors / math.sqrt(2))
+    evidence_for = _Intervals(
+        average=on_average.effect(own[AVERAGE], rule.confidence),
+        harm=on_average.effect(own[AVERAGE], rule.harm_confidence),
+        family=on_average.effect(own[AVERAGE], rule.gain_confidence, comparisons=len(study.candidates)),
+        guards={name: variance[name].effect(own[name], beyond) for name in study.benchmarks},
+    )
+    verdict, label, reason = _judge(rule, evidence_for)
     ours = [evidence.outcomes[Run((*joined, member.name), seed)] for seed in seeds]
     theirs = [evidence.outcomes[Run(joined, seed)] for seed in seeds]
     return CandidateDecision(
@@ -150,8 +153,8 @@ def _verdict(
         verdict=verdict,
         label=label,
         reason=reason,
-        average=average,
-        benchmarks=effects,
+        average=evidence_for.average,
+        benchmarks={name: variance[name].effect(own[name], rule.confidence) for name in study.benchmarks},
         item_bootstrap=item_bootstrap([o.items for o in ours], [o.items for o in theirs], rule.confidence),
         seeds=list(seeds),
         against=theirs[0].mix,
@@ -160,28 +163,35 @@ def _verdict(
     )
 
 
-def _judge(study: Study, average: Effect, family: Effect, guards: dict[str, Effect]) -> tuple[Verdict, Label, str]:
-    """The rule itself: harm first, then the guard, then gain, then comparable.
+@dataclass(frozen=True)
+class _Intervals:
+    """One effect at the confidences that the rule asks for."""
 
-    ``guards`` are the effects on the single benchmarks, with the interval at the confidence of the guard.
-    """
-    rule = study.rule
-    if average.high < 0:
+    average: Effect
+    harm: Effect
+    family: Effect
+    """Simultaneous over all candidates of the study."""
+    guards: dict[str, Effect]
+    """Each benchmark at the confidence that the guard's standard errors would have if they were known exactly."""
+
+
+def _judge(rule: DecisionRule, found: _Intervals) -> tuple[Verdict, Label, str]:
+    """The rule itself: harm first, then the guard, then gain, then comparable."""
+    average = found.average
+    if found.harm.high < 0:
         return "dropped", "harm", f"lowers the average by {-average.mean:.1f} points, beyond chance"
-    fallen = [
-        (effect.mean, name) for name, effect in guards.items() if effect.high < 0 and effect.mean < -rule.guard_margin
-    ]
+    guards = found.guards.items()
+    fallen = [(effect.mean, name) for name, effect in guards if effect.high < 0 and effect.mean < -rule.guard_margin]
     if fallen:
         loss, name = min(fallen)
         return "dropped", "harm", f"{name} falls by {-loss:.1f} points, beyond the guard"
-    if family.low > 0:
+    if found.family.low > 0:
         return "kept", "gain", f"raises the average by {average.mean:.1f} points, beyond chance"
+    if average.high < 0:
+        return "undecided", "unclear", f"a loss of {-average.mean:.1f} points is likely but not certain"
     if average.low > -rule.comparable_margin:
-        return (
-            "kept",
-            "comparable",
-            f"costs at most {max(0.0, -average.low):.1f} points (margin {rule.comparable_margin:g})",
-        )
+        cost = max(0.0, -average.low)
+        return "kept", "comparable", f"costs at most {cost:.1f} points (margin {rule.comparable_margin:g})"
     return "undecided", "unclear", f"a loss of up to {-average.low:.1f} points is not excluded"
 
 
