@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 )
 @click.option("--candidate", "candidates", multiple=True, metavar="NAME", help="Try only this candidate (repeat).")
 @click.option(
-    "--samples", default=1024, show_default=True, type=click.IntRange(min=64), help="Samples of each candidate."
+    "--samples", default=896, show_default=True, type=click.IntRange(min=64), help="Samples of each candidate."
 )
 @click.option("--seeds", default=2, show_default=True, type=click.IntRange(1), help="Training seeds of each candidate.")
 @click.option("--max-seeds", default=4, show_default=True, type=click.IntRange(1), help="At most, where undecided.")

@@ -43,7 +43,7 @@ class DemoRequest:
     seed: int = 0
     candidates: tuple[str, ...] = ()
     """Names to try; empty = all."""
-    candidate_samples: int = 1024
+    candidate_samples: int = 896
     seeds: int = 2
     max_seeds: int = 4
     workers: int = 2

@@ -21,7 +21,7 @@ from registry.store import dump_json, write_aside
 def write_world(
     folder: Path,
     seed: int,
-    candidate_samples: int = 1024,
+    candidate_samples: int = 896,
     baseline_samples: int = 2048,
     pretrain_samples: int = 2048,
 ) -> None:
