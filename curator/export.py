@@ -1,8 +1,9 @@
 """A mix as parquet shards that hold everything: conversations in the canonical form, pictures as bytes.
 
-The rows lie grouped by dataset, in the order of its samples, and not in the order of the mix: what a new version of
-a mix adds then stands together, and column chunks that are cut by content stay what they were, so that a store
-which keeps equal chunks once needs room for the new rows alone. The column ``position`` is the order of the mix.
+The rows lie grouped by dataset, in the order of its samples, and not in the order of the mix; the column
+``position`` is that order. Row groups begin where a dataset begins or an id says so, shards are whole row groups,
+and pages are cut by content. So what a new version of a mix adds or drops leaves the bytes around it as they were,
+and a store that keeps equal chunks once needs room for the new rows alone.
 
 Equal mixes give equal bytes (with the same pyarrow), so a shard that was uploaded before a run was killed is
 recognised by its digest and not sent again. Beside the references, one row group is in memory at a time.
@@ -33,7 +34,11 @@ EXPORT_VERSION = 1
 
 SHARD_BYTES = 512 << 20
 GROUP_BYTES = 48 << 20
-GROUP_ROWS = 1024
+GROUP_ROWS = 8192
+"""A row group holds between half of these and all of them, but for the last one of a dataset."""
+_ONE_IN = 16
+"""Past the half, one row in this many begins the next row group: by its id, so that later rows have no say."""
+
 TEXT_BYTES = 2048
 """What a row's conversation is taken to weigh where shards are cut; the mix itself knows the pictures' bytes only."""
 
@@ -97,9 +102,11 @@ def published_schema() -> pa.Schema:
 
 
 class Exporter:
-    """Writes the shards of one mix, one after the other."""
+    """Writes the shards of one mix, each of about `shard_bytes` bytes."""
 
-    def __init__(self, home: Home, reader: MixReader) -> None:
+    def __init__(self, home: Home, reader: MixReader, shard_bytes: int = SHARD_BYTES) -> None:
+        self._shard_bytes = shard_bytes
+        self._group_bytes = min(shard_bytes, GROUP_BYTES)
         self.images = ImageStore(home)
         self._texts = SampleTexts(home)
         self._rows = _grouped(reader.rows())
@@ -116,9 +123,15 @@ class Exporter:
                 counts[dataset] = counts.get(dataset, 0) + len(images)
         return counts
 
-    def slices(self, shard_bytes: int = SHARD_BYTES) -> list[Slice]:
-        """Where shards are cut: as many rows as fit into `shard_bytes`, one at least. Refusal for a lost picture."""
-        return list(self._cut(0, self._rows.num_rows, shard_bytes, self._rows.num_rows))
+    def slices(self) -> list[Slice]:
+        """Where shards are cut: as many row groups as fit, one at least. Refusal for a picture that is not here."""
+        found: list[Slice] = []
+        for group in self._groups(0, self._rows.num_rows):
+            if found and found[-1].estimate + group.estimate <= self._shard_bytes:
+                found[-1] = Slice(found[-1].start, group.stop, found[-1].estimate + group.estimate)
+            else:
+                found.append(group)
+        return found
 
     def write(self, path: Path, part: Slice) -> Shard:
         """One shard."""
@@ -126,7 +139,7 @@ class Exporter:
 
         schema = published_schema()
         with pq.ParquetWriter(path, schema, **_writer_settings()) as writer:
-            for group in self._cut(part.start, part.stop, GROUP_BYTES, GROUP_ROWS):
+            for group in self._groups(part.start, part.stop):
                 count = group.stop - group.start
                 writer.write_table(self._filled(self._rows.slice(group.start, count), schema), row_group_size=count)
             writer.add_key_value_metadata({"content_defined_chunking": json.dumps(_CHUNKS)})
@@ -142,17 +155,27 @@ class Exporter:
         for batch in part.to_batches(max_chunksize=8192):
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
-    def _cut(self, start: int, stop: int, most_bytes: int, most_rows: int) -> Iterator[Slice]:
-        """Cut rows [start, stop) into runs of at most `most_rows` rows and, unless it is a single row, `most_bytes`."""
-        first, weight = start, 0
-        for index, (images,) in enumerate(self._each("images", start=start, stop=stop), start):
+    def _groups(self, start: int, stop: int) -> Iterator[Slice]:
+        """Row groups of the rows [start, stop), which begin with one of them."""
+        first, weight, before = start, 0, None
+        for index, (dataset, identity, images) in enumerate(
+            self._each("dataset", "id", "images", start=start, stop=stop), start
+        ):
             added = TEXT_BYTES + sum(self.images.locate(image["sha256"]).length for image in images)
-            if index > first and (weight + added > most_bytes or index - first == most_rows):
+            if index > first and (
+                dataset != before
+                or index - first == GROUP_ROWS
+                or weight + added > self._group_bytes
+                or (self._is_half(index - first, weight) and int(identity[-8:], 16) % _ONE_IN == 0)
+            ):
                 yield Slice(first, index, weight)
                 first, weight = index, 0
-            weight += added
+            weight, before = weight + added, dataset
         if first < stop:
             yield Slice(first, stop, weight)
+
+    def _is_half(self, rows: int, weight: int) -> bool:
+        return 2 * rows >= GROUP_ROWS or 2 * weight >= self._group_bytes
 
     def _filled(self, rows: pa.Table, schema: pa.Schema) -> pa.Table:
         """Reference rows with their conversations and the bytes of their pictures."""

@@ -38,6 +38,8 @@ class Bench:
     name: str
     table: Path
     table_digest: str
+    max_new_tokens: int
+    """Tokens that a reply may have."""
 
 
 @dataclass
@@ -183,7 +185,7 @@ class Laboratory:
             "benchmark": bench.name,
             "table": str(bench.table),
             "rules": self.rules,
-            "max_new_tokens": self.scale.max_new_tokens,
+            "max_new_tokens": bench.max_new_tokens,
         }
         return Request(body, f"{name} · {bench.name}")
 
@@ -210,7 +212,8 @@ def mix_name(baseline: str, joined: tuple[str, ...]) -> str:
 
 def score_file(trial: Path, bench: Bench, rules: str) -> Path:
     """Where the score of one trial on one table lies."""
-    return score_path(trial, bench.name, load_benchmark(bench.name).VERSION, rules, bench.table_digest)
+    version = load_benchmark(bench.name).VERSION
+    return score_path(trial, bench.name, version, rules, bench.table_digest, bench.max_new_tokens)
 
 
 def read_score(trial: Path, bench: Bench, rules: str) -> BenchmarkScore:

@@ -105,9 +105,9 @@ def plan_publication(home: Home, folder: Path, wish: Wish, to: Destination) -> P
     reader = MixReader(home, folder)
     if not reader.info.samples:
         raise Refusal(folder.name, "the mix has no samples", "loosen its filters and build it again")
-    exporter = Exporter(home, reader)
+    exporter = Exporter(home, reader, wish.shard_bytes)
     try:
-        slices, pictures = exporter.slices(wish.shard_bytes), exporter.pictures()
+        slices, pictures = exporter.slices(), exporter.pictures()
     finally:
         exporter.close()
     terms = terms_of(home, reader.info.datasets, pictures)
@@ -188,7 +188,7 @@ def _upload(home: Home, plan: Plan, to: Destination, advance: Advance) -> tuple[
     assert parent is not None, "a repository that was just made has a first commit"
     shards: dict[str, Shard] = {}
     sent = []
-    exporter = Exporter(home, MixReader(home, plan.folder))
+    exporter = Exporter(home, MixReader(home, plan.folder), plan.wish.shard_bytes)
     try:
         with home.workspace("publish") as work:
             for path, part in zip(plan.paths, plan.slices, strict=True):

@@ -19,8 +19,8 @@ from curator.hub import PublishedFile, download, list_repository
 from curator.pictures import safe_relative
 from curator.raw_sample import Unusable
 from curator.selection import LISTING, RESERVED, forms, is_data, list_files, select
-from registry.card import Card
-from registry.errors import Refusal, did_you_mean
+from registry.card import Card, Source
+from registry.errors import Refusal
 from registry.identity import digest, short
 from registry.store import Home, Record, is_finished, read_record
 
@@ -81,14 +81,18 @@ def offer_from_folder(card: Card, source: Path) -> Offer:
 def offer_from_hub(
     card: Card, *, repo: str | None = None, revision: str | None = None, endpoint: str | None = None
 ) -> Offer:
-    """Ask a Hub which files the card's repository (or its alternate ``repo``) has at a commit."""
+    """Ask a Hub which files the card's repository has at a commit.
+
+    ``repo`` may be an alternate of the card, or any other repository: a mirror or a renamed copy, whose form is then
+    told by its columns.
+    """
     published = {form.source.hub_repo: form for form in reversed(forms(card)) if form.source.hub_repo}
     chosen = repo or card.source.hub_repo
-    if chosen not in published:
-        hint = did_you_mean(chosen or "", [name for name in published if name])
-        known = ", ".join(str(name) for name in published) or "none: pass --source with a local copy"
-        raise Refusal(card.name, f"the card names no repository '{chosen or ''}'{hint}", f"known: {known}")
-    source = published[chosen].source
+    if chosen is None:
+        known = "name one with --repo, or pass --source with a local copy"
+        raise Refusal(card.name, "the card names no Hub repository", known)
+    copy = Source(splits=card.source.splits, files=card.source.files)
+    source = published[chosen].source if chosen in published else copy
     listing = list_repository(chosen, revision or source.revision, endpoint)
     by_path = {_checked_path(chosen, file.path): file for file in listing.files}
     wanted = select(by_path.keys() - RESERVED, source)

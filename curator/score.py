@@ -116,9 +116,7 @@ def missing_scores(trial: Path, benches: Sequence[Bench], rules: str) -> list[Be
     return [bench for bench in benches if not score_file(trial, bench, rules).is_file()]
 
 
-def score_trial(
-    home: Home, trial: Path, benches: Sequence[Bench], rules: str, max_new_tokens: int
-) -> list[BenchmarkScore]:
+def score_trial(home: Home, trial: Path, benches: Sequence[Bench], rules: str) -> list[BenchmarkScore]:
     """Make the scores that are not there yet, in one trainer process, and read all of them."""
     from curator.laboratory import read_score
     from curator.output import note
@@ -129,13 +127,13 @@ def score_trial(
 
     missing = missing_scores(trial, benches, rules)
     if missing:
-        requests = [_request(home, trial, bench, rules, max_new_tokens) for bench in missing]
+        requests = [_request(home, trial, bench, rules) for bench in missing]
         with Workers(count=1) as workers:
             workers.run([requests], listen)
     return [read_score(trial, bench, rules) for bench in benches]
 
 
-def _request(home: Home, trial: Path, bench: Bench, rules: str, max_new_tokens: int) -> Request:
+def _request(home: Home, trial: Path, bench: Bench, rules: str) -> Request:
     body = {
         "do": "score",
         "home": str(home.path),
@@ -143,6 +141,6 @@ def _request(home: Home, trial: Path, bench: Bench, rules: str, max_new_tokens: 
         "benchmark": bench.name,
         "table": str(bench.table),
         "rules": rules,
-        "max_new_tokens": max_new_tokens,
+        "max_new_tokens": bench.max_new_tokens,
     }
     return Request(body, f"{trial.name} · {bench.name}")

@@ -74,7 +74,7 @@ def open_laboratory(home: Home, request: StudyRequest, workers: Workers) -> Labo
         scale=scale,
         baseline=load_recipe(request.baseline, home),
         pretrain=load_recipe(request.pretrain, home) if request.pretrain else None,
-        benches=tuple(find_table(home, name) for name in names),
+        benches=tuple(find_table(home, name, max_new_tokens=scale.max_new_tokens) for name in names),
         rules=request.rules,
         workers=workers,
         listen=_silent,
@@ -94,7 +94,7 @@ def _rule(request: StudyRequest) -> DecisionRule:
         raise Refusal(f"decision rule, {first['loc'][0]}", first["msg"], "give another number") from None
 
 
-def find_table(home: Home, benchmark: str, table: Path | None = None) -> Bench:
+def find_table(home: Home, benchmark: str, table: Path | None = None, max_new_tokens: int = 16) -> Bench:
     """The table of a benchmark: the file given, or ``<home>/benchmarks/<name>.*``; raises Refusal when absent."""
     load_benchmark(benchmark)
     folder = home.path / "benchmarks"
@@ -102,7 +102,7 @@ def find_table(home: Home, benchmark: str, table: Path | None = None) -> Bench:
     if not found or not found[0].is_file():
         where = str(table or folder / f"{benchmark}.tsv")
         raise Refusal(where, f"the table of benchmark '{benchmark}' is not there", "put the published file there")
-    return Bench(benchmark, found[0].resolve(), file_digest(found[0]))
+    return Bench(benchmark, found[0].resolve(), file_digest(found[0]), max_new_tokens)
 
 
 def _candidate(home: Home, name: str, truth: str | None) -> Candidate:

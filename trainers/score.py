@@ -62,7 +62,7 @@ def score_trial(workshop: Workshop, request: ScoreRequest, tell: Tell) -> tuple[
     if not table.is_file():
         raise Refusal(str(table), "there is no such benchmark table", "give the published TSV file")
     table_digest = file_digest(table)
-    path = score_path(folder, name, benchmark.VERSION, rules, table_digest)
+    path = score_path(folder, name, benchmark.VERSION, rules, table_digest, request.max_new_tokens)
     if path.is_file():
         return BenchmarkScore.model_validate_json(path.read_bytes()), True
     prepare_torch(request.runtime)

@@ -98,12 +98,12 @@ def _score_trial(
     from pathlib import Path
 
     folder = find_folder(opened, "trials", Path(trial).name)
-    benches = [find_table(opened, name, table) for name in benchmarks]
+    benches = [find_table(opened, name, table, max_new_tokens) for name in benchmarks]
     check_rules(rules)
     if asked["dry_run"]:
         _print_plan(folder, [bench.name for bench in missing_scores(folder, benches, rules)], asked["as_json"])
         return
-    _print_scores(folder, score_trial(opened, folder, benches, rules, max_new_tokens), asked["as_json"])
+    _print_scores(folder, score_trial(opened, folder, benches, rules), asked["as_json"])
 
 
 def _print_result(result: Result, as_json: bool) -> None:

@@ -105,7 +105,7 @@ for line in sys.stdin:
     score = BenchmarkScore(benchmark=asked["benchmark"], version=1, rules=asked["rules"], questions=54,
                            table_digest=file_digest(table), score=61.5, notes=[f"tokens {asked['max_new_tokens']}"])
     trial = Path(asked["home"]) / "trials" / asked["trial"]
-    path = score_path(trial, score.benchmark, score.version, score.rules, score.table_digest)
+    path = score_path(trial, score.benchmark, score.version, score.rules, score.table_digest, asked['max_new_tokens'])
     path.parent.mkdir()
     path.write_text(score.model_dump_json())
     print(json.dumps({"id": asked["id"], "event": "done", "folder": trial.name, "score": score.score}), flush=True)
@@ -146,7 +146,7 @@ def test_a_trial_is_scored_once_by_a_trainer_process(tmp_path: Path, trial: Path
 def test_a_finished_score_needs_no_trainer(tmp_path: Path, trial: Path) -> None:
     table = tmp_path / "home" / "benchmarks" / "mme.tsv"
     version = load_benchmark("mme").VERSION
-    path = score_path(trial, "mme", version, "2024-05", file_digest(table))
+    path = score_path(trial, "mme", version, "2024-05", file_digest(table), 16)
     path.parent.mkdir()
     score = BenchmarkScore(
         benchmark="mme", version=version, rules="2024-05", table_digest=file_digest(table), score=12.5, items={"a": 1}

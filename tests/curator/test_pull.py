@@ -16,6 +16,7 @@ import pytest
 from curator import hub as hub_module
 from curator import pull as pull_module
 from curator.hub import HubListing, PublishedFile
+from curator.normalise import normalise
 from curator.pull import make_offer, offer_from_folder, offer_from_hub, pull, pulled_folders, sha256_of
 from curator.selection import LISTING, select
 from registry.card import Card, Source
@@ -301,18 +302,17 @@ def test_a_commit_that_is_none_is_refused(card: Card, monkeypatch: pytest.Monkey
         hub_module.list_repository("acme/x", None)
 
 
-def test_only_repositories_of_the_card_are_asked(home: Home) -> None:
-    card = write_card(
-        home,
-        "two",
-        format="llava_chat",
-        source={"hub_repo": "acme/main"},
-        alternates=[{"format": "cauldron", "source": {"hub_repo": "acme/copy"}}],
-    )
-    with pytest.raises(Refusal, match=r"no repository 'acme/copi'; did you mean 'acme/copy'") as refused:
-        offer_from_hub(card, repo="acme/copi")
-    assert "acme/main" in str(refused.value)
-    with pytest.raises(Refusal, match="pass --source"):
+def test_a_mirror_that_the_card_does_not_name_is_read_by_its_columns(
+    hub: Hub, home: Home, card: Card, published: Path
+) -> None:
+    seeded(hub, "elsewhere/mirror", published)
+    offer = offer_from_hub(card, repo="elsewhere/mirror", endpoint=hub.url)
+    made = normalise(home, card, pull(home, offer, endpoint=hub.url).folder)
+    assert made.record.rows_out == made.record.rows_in > 0
+
+
+def test_a_card_without_a_repository_needs_one(home: Home) -> None:
+    with pytest.raises(Refusal, match="--repo, or pass --source"):
         offer_from_hub(write_card(home, "none", format="llava_chat"))
 
 
