@@ -29,7 +29,7 @@ languages: [en]
 {licence}
 """
 SUMS = """
-name: sums
+name: {name}
 title: Sums
 stage: sft
 format: llava_chat
@@ -65,18 +65,17 @@ def add_pictures(home: Home, source: Path, name: str, count: int, licence: str =
     _pull(home, source, name, SHAPES.format(name=name, licence=licence))
 
 
-def add_sums(home: Home, source: Path, count: int) -> None:
-    """Pull a dataset of `count` conversations without a picture."""
-    rows = [
-        {
-            "id": f"s{n}",
-            "conversations": [{"from": "human", "value": f"What is {n} + {n}?"}, {"from": "gpt", "value": f"{2 * n}"}],
-        }
-        for n in range(count)
-    ]
-    (source / "sums").mkdir(parents=True)
-    (source / "sums" / "sums.json").write_text(json.dumps(rows))
-    _pull(home, source, "sums", SUMS)
+def add_sums(home: Home, source: Path, count: int, name: str = "sums", padding: int = 0) -> None:
+    """Pull a dataset of `count` conversations without a picture, their answers padded with `padding` numbers."""
+    draws = np.random.default_rng(len(name)).integers(0, 10_000, (count, padding))
+    rows = []
+    for n in range(count):
+        answer = " ".join(map(str, [2 * n, *draws[n]]))
+        turns = [{"from": "human", "value": f"What is {n} + {n}?"}, {"from": "gpt", "value": answer}]
+        rows.append({"id": f"s{n}", "conversations": turns})
+    (source / name).mkdir(parents=True)
+    (source / name / "sums.json").write_text(json.dumps(rows))
+    _pull(home, source, name, SUMS.format(name=name))
 
 
 def _pull(home: Home, source: Path, name: str, card: str) -> None:

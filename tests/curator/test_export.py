@@ -11,14 +11,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from curator.export import GROUP_ROWS, Exporter, SampleTexts, Slice, features, published_schema
+from curator.export import Exporter, SampleTexts, Slice, features, published_schema
 from curator.mix import build_mix
 from registry.errors import Refusal
 from registry.images import ImageStore
 from registry.mix import MixReader
 from registry.recipe import Recipe, RecipePart
 from registry.store import Home
-from tests.curator.publish_home import add_sums, make_home
+from tests.curator.publish_home import add_pictures, add_sums, make_home
 
 Made = tuple[Home, Path]
 
@@ -35,8 +35,16 @@ def exporter(made: Made) -> Iterator[Exporter]:
     opened.close()
 
 
-def test_all_rows_once_with_conversations_and_pictures(made: Made, exporter: Exporter, tmp_path: Path) -> None:
-    parts = exporter.slices(100_000)
+@pytest.fixture
+def small_shards(made: Made) -> Iterator[Exporter]:
+    opened = Exporter(made[0], MixReader(*made), 100_000)
+    yield opened
+    opened.close()
+
+
+def test_all_rows_once_with_conversations_and_pictures(made: Made, small_shards: Exporter, tmp_path: Path) -> None:
+    exporter = small_shards
+    parts = exporter.slices()
     assert len(parts) > 2
     tables = []
     for number, part in enumerate(parts):
@@ -69,13 +77,14 @@ def test_the_content_digest_is_that_of_the_published_rows(made: Made, exporter: 
     assert hashlib.sha256(text.encode()).hexdigest() == MixReader(*made).info.content_digest
 
 
-def test_another_home_gives_the_same_bytes(made: Made, exporter: Exporter, tmp_path: Path) -> None:
-    other = Exporter(made_again := make_home(tmp_path)[0], MixReader(made_again, made[1].name))
-    slices = exporter.slices(150_000)
-    assert other.slices(150_000) == slices
+def test_another_home_gives_the_same_bytes(made: Made, small_shards: Exporter, tmp_path: Path) -> None:
+    home, folder = make_home(tmp_path)
+    other = Exporter(home, MixReader(home, folder), 100_000)
+    slices = small_shards.slices()
+    assert other.slices() == slices
     for number, part in enumerate(slices):
         one, two = tmp_path / f"one-{number}.parquet", tmp_path / f"two-{number}.parquet"
-        assert exporter.write(one, part) == other.write(two, part)
+        assert small_shards.write(one, part) == other.write(two, part)
         assert one.read_bytes() == two.read_bytes()
     other.close()
 
@@ -100,11 +109,12 @@ def test_the_schema_is_what_datasets_makes_of_the_features() -> None:
     assert isinstance(theirs["images"].feature, datasets.Image)
 
 
-def test_slices_cover_the_mix_and_hold_a_row_at_least(exporter: Exporter) -> None:
-    tiny = exporter.slices(1)
-    assert [part.stop - part.start for part in tiny] == [1] * 90
-    parts = exporter.slices(100_000)
-    assert parts[0].start == 0
+def test_slices_cover_the_mix_and_hold_a_row_at_least(made: Made, small_shards: Exporter) -> None:
+    tiny = Exporter(made[0], MixReader(*made), 1)
+    assert [part.stop - part.start for part in tiny.slices()] == [1] * 90
+    tiny.close()
+    parts = small_shards.slices()
+    assert (parts[0].start, parts[-1].stop) == (0, 90)
     assert all(one.stop == two.start for one, two in itertools.pairwise(parts))
     assert all(part.estimate <= 100_000 for part in parts)
 
@@ -113,32 +123,30 @@ def test_pictures_are_counted_by_dataset(exporter: Exporter) -> None:
     assert exporter.pictures() == {"shapes": 80}
 
 
-def test_what_is_added_stands_together(made: Made, tmp_path: Path) -> None:
-    """The rows of a dataset do not move apart when another joins, so equal chunks stay equal."""
-    home, _ = made
-    alone, _ = build_mix(home, Recipe(name="alone", seed=7, parts=[RecipePart(dataset="shapes")]))
-    both = [RecipePart(dataset="shapes"), RecipePart(dataset="sums")]
-    joined, _ = build_mix(home, Recipe(name="joined", seed=7, parts=both))
-    ids = []
-    for folder in (alone, joined):
-        one = Exporter(home, MixReader(home, folder))
-        one.write(tmp_path / "all.parquet", one.slices()[0])
-        one.close()
-        ids.append(pq.read_table(tmp_path / "all.parquet").column("id").to_pylist())
-    assert ids[1][: len(ids[0])] == ids[0]
-
-
-def test_many_rows_make_many_row_groups(tmp_path: Path) -> None:
+def test_what_is_added_or_dropped_leaves_the_rest_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row groups of a dataset stay the same when another comes before them, and when some of its own rows go."""
+    rows = 128
+    monkeypatch.setattr("curator.export.GROUP_ROWS", rows)
     home = Home(tmp_path / "home")
-    add_sums(home, tmp_path / "source", 2 * GROUP_ROWS + 10)
-    folder, _ = build_mix(home, Recipe(name="sums", parts=[RecipePart(dataset="sums")]))
-    exporter = Exporter(home, MixReader(home, folder))
-    (part,) = exporter.slices()
-    exporter.write(tmp_path / "all.parquet", part)
-    exporter.close()
-    written = pq.read_metadata(tmp_path / "all.parquet")
-    counts = [written.row_group(index).num_rows for index in range(written.num_row_groups)]
-    assert counts == [GROUP_ROWS, GROUP_ROWS, 10]
+    add_sums(home, tmp_path / "source", 8 * rows)
+    add_pictures(home, tmp_path / "source", "before", 3)
+
+    def groups(name: str, *parts: RecipePart) -> list[tuple[str, ...]]:
+        folder, _ = build_mix(home, Recipe(name=name, seed=7, parts=list(parts)))
+        exporter = Exporter(home, MixReader(home, folder))
+        exporter.write(tmp_path / "all.parquet", exporter.slices()[0])
+        exporter.close()
+        with pq.ParquetFile(tmp_path / "all.parquet") as file:
+            return [tuple(file.read_row_group(n, ["id"])["id"].to_pylist()) for n in range(file.num_row_groups)]
+
+    sums = groups("alone", RecipePart(dataset="sums"))
+    assert len(sums) > 8
+    assert all(rows <= 2 * len(group) <= 2 * rows for group in sums[:-1])
+    both = groups("joined", RecipePart(dataset="before"), RecipePart(dataset="sums"))
+    assert len(both[0]) == 3
+    assert both[1:] == sums
+    fewer = groups("fewer", RecipePart(dataset="sums", choose=8 * rows - 1))
+    assert len(set(fewer) & set(sums)) >= len(sums) - 2, "one row less changes the row group it was in"
 
 
 def test_texts_come_in_any_order(made: Made) -> None:
