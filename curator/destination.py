@@ -291,6 +291,13 @@ def checked_repo_id(repo_id: str) -> str:
     return repo_id
 
 
+def checked_tag(tag: str) -> str:
+    """A name that a git tag may have; Refusal otherwise."""
+    if not re.fullmatch(r"\w[\w.+-]*(/\w[\w.+-]*)*", tag) or ".." in tag or tag.endswith((".lock", ".")):
+        raise Refusal(f"--tag {tag!r}", "is no name of a tag", "use letters, digits, '-', '_', '+' and '.', as in v1.0")
+    return tag
+
+
 def checked_endpoint(endpoint: str, say: Callable[[str], None]) -> str:
     """An http(s) address without a slash at its end; says so when the token would travel in the clear."""
     parts = urllib.parse.urlsplit(endpoint)

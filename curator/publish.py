@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from curator.dataset_page import Page
-from curator.destination import Destination, Known, State
+from curator.destination import Destination, Known, State, checked_tag
 from curator.export import EXPORT_VERSION, SHARD_BYTES, Exporter, Shard, Slice
 from curator.licences import Terms, check_known, hub_licences, terms_of
 from curator.published_recipe import recipe_files
@@ -103,6 +103,7 @@ class Published:
 def plan_publication(home: Home, folder: Path, wish: Wish, to: Destination) -> Plan:
     """Look at the mix, its licences, the account and the repository; Refusal for whatever will not work out."""
     reader = MixReader(home, folder)
+    tag = checked_tag(wish.tag) if wish.tag else f"mix-{short(reader.info.content_digest)}"
     if not reader.info.samples:
         raise Refusal(folder.name, "the mix has no samples", "loosen its filters and build it again")
     exporter = Exporter(home, reader, wish.shard_bytes)
@@ -114,7 +115,6 @@ def plan_publication(home: Home, folder: Path, wish: Wish, to: Destination) -> P
     warnings = check_known(terms, private=wish.private, accepted=wish.accept_licences)
     to.check_account()
     before = to.state()
-    tag = wish.tag or f"mix-{short(reader.info.content_digest)}"
     _refuse_foreign(wish, before)
     present = _is_present(home, to, before, reader.info, wish)
     tagged = before.tags.get(tag)
@@ -183,8 +183,10 @@ def _settings(wish: Wish) -> dict[str, Any]:
 
 def _upload(home: Home, plan: Plan, to: Destination, advance: Advance) -> tuple[str, dict[str, Known]]:
     """Send the shards one by one, then commit; the commit, and what it must hold."""
-    to.create(private=plan.wish.private)
-    parent = plan.before.head or to.state().head
+    parent = plan.before.head
+    if parent is None:
+        to.create(private=plan.wish.private)
+        parent = to.state().head
     assert parent is not None, "a repository that was just made has a first commit"
     shards: dict[str, Shard] = {}
     sent = []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from curator.destination import OFFICIAL, Destination, Known, State, _asked, _pause
+from curator.destination import OFFICIAL, Destination, Known, State, _asked, _pause, checked_tag
 from registry.errors import Refusal
 
 
@@ -132,3 +132,14 @@ def test_the_official_hub_may_use_its_own_protocol(tmp_path: Any) -> None:
         assert given == str(tmp_path / "f")
     with Destination("org/x", "https://hub")._opened(tmp_path / "f") as given:
         assert given.read() == b"x"
+
+
+@pytest.mark.parametrize("tag", ["v1", "v1.0-rc+2", "mix-0123abcd", "release/2026"])
+def test_names_of_tags(tag: str) -> None:
+    assert checked_tag(tag) == tag
+
+
+@pytest.mark.parametrize("tag", ["", "v 1", "-v", "a..b", "x.lock", "x.", "a//b", "a/", "../x", "a:b", "v1\n"])
+def test_names_that_no_tag_may_have(tag: str) -> None:
+    with pytest.raises(Refusal, match="is no name of a tag"):
+        checked_tag(tag)
