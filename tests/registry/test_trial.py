@@ -210,15 +210,16 @@ def test_a_verdict_is_one_of_those_that_are_known() -> None:
 
 def test_a_score_lies_beside_its_trial_under_what_it_depends_on(tmp_path: Path) -> None:
     path = score_path(tmp_path, "mme", 1, "2024-05", "a" * 64, 16)
-    assert path == tmp_path / "scores" / "mme-590ec73b8082.json"
+    assert path == tmp_path / "scores" / "mme-4da068a054f7.json"
     others = [
         score_path(tmp_path, "mmbench_dev_en", 1, "2024-05", "a" * 64, 16),
         score_path(tmp_path, "mme", 2, "2024-05", "a" * 64, 16),
         score_path(tmp_path, "mme", 1, "2025-01", "a" * 64, 16),
         score_path(tmp_path, "mme", 1, "2024-05", "b" * 64, 16),
+        score_path(tmp_path, "mme", 1, "2024-05", "a" * 64, 32),
         score_path(tmp_path / "other", "mme", 1, "2024-05", "a" * 64, 16),
     ]
-    assert len({path, *others}) == 6
+    assert len({path, *others}) == len(others) + 1
 
 
 def test_a_file_digest_is_the_sha256_of_its_bytes(tmp_path: Path) -> None:
