@@ -68,7 +68,7 @@ def test_golden_digests(value: Any, expected: str) -> None:
         {"deep": [1.0, math.nan]},
         "half a pair \ud800",
     ],
-    ids=repr,
+    ids=["set", "bytes", "nan", "inf", "-inf", "object", "path", "key", "deep-set", "deep-nan", "surrogate"],
 )
 def test_values_without_a_stable_form_are_refused(value: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
