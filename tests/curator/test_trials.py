@@ -34,7 +34,8 @@ for line in sys.stdin:
     number, do = request["id"], request["do"]
     served += 1
     if "begun" in request:
-        pathlib.Path(request["begun"]).write_text(str(os.getpid()))
+        pathlib.Path(request["begun"] + ".new").write_text(str(os.getpid()))
+        os.replace(request["begun"] + ".new", request["begun"])
     if "wait_for" in request:
         wait_for(request["wait_for"])
     if do == "refuse":
