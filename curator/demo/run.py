@@ -119,7 +119,7 @@ def _study(request: DemoRequest) -> StudyRequest:
             f"candidate '{unknown[0]}'", f"the demo has none of that name{hint}", f"it has: {', '.join(truth)}"
         )
     return StudyRequest(
-        candidates=request.candidates or tuple(truth),
+        candidates=request.candidates or tuple(planted.name for planted in CANDIDATES if planted.default),
         baseline=BASELINE,
         pretrain=PRETRAIN,
         scale="demo",

@@ -19,6 +19,8 @@ class Planted(NamedTuple):
     category: str
     truth: Truth
     why: str
+    default: bool = True
+    """Tried unless candidates are named; one redundant set is left out to keep the demo short."""
 
 
 CANDIDATES: tuple[Planted, ...] = (
@@ -31,7 +33,7 @@ CANDIDATES: tuple[Planted, ...] = (
     Planted("demo-polygons", "mathematics", "good", "teaches sides and fills of polygons"),
     Planted("demo-flags", "knowledge", "good", "teaches whose flag it is"),
     Planted("demo-positions", "grounding", "good", "teaches where a thing is"),
-    Planted("demo-allava/conv", "conversation", "neutral", "more questions of the kind the baseline has"),
+    Planted("demo-allava/conv", "conversation", "neutral", "more questions of the kind the baseline has", False),
     Planted("demo-format", "conversation", "bad", "answers true/false and option numbers instead of what is asked"),
     Planted("demo-sums", "text_only", "neutral", "arithmetic in text, asked for nowhere"),
     Planted("demo-screens", "screen", "good", "teaches controls and themes of screens"),
