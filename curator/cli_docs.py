@@ -19,7 +19,7 @@ Written by `python -m curator.cli_docs docs/cli.md` from the commands' own help;
 def page() -> str:
     """The whole page: the help of ``curator``, then of each command in the order of the work."""
     with_blocks(cli)
-    top = click.Context(cli, info_name="curator", max_content_width=WIDTH, terminal_width=WIDTH)
+    top = top_context()
     sections = [_HEAD, "## curator", _block(cli.get_help(top))]
     for name in COMMANDS:
         command = cli.get_command(top, name)
@@ -27,6 +27,12 @@ def page() -> str:
         inner = click.Context(command, info_name=name, parent=top, terminal_width=WIDTH)
         sections += [f"## curator {name}", _block(command.get_help(inner))]
     return "\n\n".join(section.strip() for section in sections) + "\n"
+
+
+def top_context() -> click.Context:
+    """The context in which ``curator`` runs, at a fixed width: with its own names of the help option."""
+    names = cli.context_settings["help_option_names"]
+    return click.Context(cli, info_name="curator", terminal_width=WIDTH, help_option_names=names)
 
 
 def _block(text: str) -> str:

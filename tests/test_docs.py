@@ -9,7 +9,7 @@ import click
 import pytest
 
 from curator.cli import COMMANDS, cli
-from curator.cli_docs import main, page
+from curator.cli_docs import main, page, top_context
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -17,7 +17,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 def command(name: str) -> click.Command:
     """A command as click sees it."""
-    found = cli.get_command(click.Context(cli), name)
+    found = cli.get_command(top_context(), name)
     assert found is not None
     return found
 

@@ -78,7 +78,7 @@ def test_running_it_again_trains_nothing_and_says_the_same(journey: tuple[Path, 
 def test_every_step_is_a_command_on_the_same_home(journey: tuple[Path, dict[str, Any]]) -> None:
     home, printed = journey
     assert "demo-flags" in curator("list", home=home)
-    assert as_json("show", "demo-flags", home=home)["name"] == "demo-flags"
+    assert as_json("show", "demo-flags", home=home)["card"]["name"] == "demo-flags"
     counted = as_json("query", "SELECT count(*) AS n FROM trials", home=home)
     assert counted[0]["n"] >= 8
     curator("filter", "demo-captions", "--filter", "blank_image", "--json", home=home)
@@ -89,8 +89,8 @@ def test_every_step_is_a_command_on_the_same_home(journey: tuple[Path, dict[str,
     trial = as_json("train", "demo-pretrain", "--stage", "pretrain", home=home)
     assert trial["already_there"]
     assert trial["frozen"] == ["vision", "llm"]
-    scored = as_json("score", trial["trial"], "--benchmark", "mme", home=home)
-    assert scored
+    scored = as_json("score", "demo-baseline-s0", "--benchmark", "mme", home=home)
+    assert scored["scores"][0]["questions"] == 900
     assert "trials/" in curator("lineage", Path(printed["folder"]).name, home=home)
     curator("check", home=home)
 

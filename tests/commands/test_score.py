@@ -136,10 +136,10 @@ def test_a_trial_is_scored_once_by_a_trainer_process(tmp_path: Path, trial: Path
     assert json.loads(first.stdout)["scores"][0]["score"] == 61.5
     assert f"scoring {trial.name} · mme" in first.stderr
     assert "note: mme: tokens 5" in first.stderr
-    again = curator(tmp_path, trial.name, "--benchmark", "mme")
+    again = curator(tmp_path, trial.name, "--benchmark", "mme", "--max-new-tokens", "5")
     assert "scoring" not in again.stderr
     assert "61.5" in again.stdout
-    plan = curator(tmp_path, "0123456789ab", "--benchmark", "mme", "--dry-run")
+    plan = curator(tmp_path, "0123456789ab", "--benchmark", "mme", "--max-new-tokens", "5", "--dry-run")
     assert "nothing" in plan.stdout
 
 

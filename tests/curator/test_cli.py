@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from curator import __version__, cli
+from curator.cli_docs import top_context
 from registry.errors import Refusal
 from tests.conftest import Curator
 
@@ -45,7 +46,7 @@ def test_an_unknown_command_is_answered_with_the_nearest(curator: Curator) -> No
 
 
 def test_every_command_of_the_table_can_be_loaded() -> None:
-    context = click.Context(cli.cli)
+    context = top_context()
     for name in cli.COMMANDS:
         command = cli.cli.get_command(context, name)
         assert command is not None

@@ -167,7 +167,7 @@ def test_samples_show_pictures_and_conversations(page: Page, html: str, made: Ma
     )
     assert all(picture["alt"] for picture in pictures)
     strip = html[html.index('id="candidate-2"') : html.index('id="candidate-3"')]
-    assert "every caption belongs to another picture" in strip
+    assert "every caption names other things than the picture shows" in strip
     assert "triangles" in strip, "the wrong caption stands under the picture it does not describe"
 
 

@@ -18,7 +18,7 @@ from tests.curator.demo.conftest import SEED
 from tests.curator.demo.test_datasets import rows_of
 
 CHOICE_TABLES = ("mmbench_dev_en", "scienceqa_test", "seedbench_img")
-PROMPTS = {"mme": 300, "mmbench_dev_en": 320, "scienceqa_test": 160, "seedbench_img": 320}
+PROMPTS = {"mme": 900, "mmbench_dev_en": 960, "scienceqa_test": 478, "seedbench_img": 957}
 TAUGHT = {
     "demo-magnets": {"magnet"},
     "demo-polygons": {"sides", "fill"},
@@ -27,7 +27,7 @@ TAUGHT = {
     "demo-screens": {"control", "theme"},
 }
 SKILLS_OF = {
-    "mme": dict.fromkeys(MME_TASKS.values(), 30),
+    "mme": dict.fromkeys(MME_TASKS.values(), 90),
     "mmbench_dev_en": {skill: 4 * count for skill, (_, count) in MMBENCH.items()},
     "scienceqa_test": SCIENCEQA,
     "seedbench_img": {skill: count for skill, (_, count) in SEED_TASKS.items()},
@@ -93,7 +93,7 @@ def test_a_picture_of_mme_has_a_true_and_a_false_claim(world: Path) -> None:
     for question in read(world, "mme"):
         assert question.text.endswith("Please answer yes or no.")
         groups[question.group].append(question)
-    assert len(groups) == 150
+    assert len(groups) == 450
     for pair in groups.values():
         assert sorted(question.answer for question in pair) == ["No", "Yes"]
         assert pair[0].image_base64 == pair[1].image_base64
@@ -104,7 +104,7 @@ def test_mmbench_turns_the_options_through_all_letters(world: Path) -> None:
     groups: dict[str, list[Question]] = defaultdict(list)
     for question in read(world, "mmbench_dev_en"):
         groups[question.group].append(question)
-    assert len(groups) == 80
+    assert len(groups) == 240
     for members in groups.values():
         assert sorted(int(q.index) // CIRCULAR_STEP for q in members) == [0, 1, 2, 3]
         assert {q.answer for q in members} == set("ABCD")
@@ -119,7 +119,7 @@ def test_one_wrong_rotation_costs_the_group(world: Path) -> None:
     last = questions[-1]
     wrong = next(letter for letter in last.options if letter != last.answer)
     replies[last.index] = f"{last.options[wrong]} {wrong}"
-    assert score("mmbench_dev_en", questions, replies) == pytest.approx(100 * 79 / 80)
+    assert score("mmbench_dev_en", questions, replies) == pytest.approx(100 * 239 / 240)
 
 
 def test_every_good_candidate_moves_at_least_two_tables() -> None:

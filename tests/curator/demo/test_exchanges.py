@@ -14,7 +14,7 @@ from curator.demo.draws import Draws
 from curator.demo.exchanges import SUM_WORDS, Exchange
 from curator.demo.pictures import picture_bytes
 from curator.demo.questions import BASELINE_SKILLS, LETTERS, SKILLS, Asked
-from curator.demo.scenes import any_scene
+from curator.demo.scenes import any_shapes
 from registry.answers import option_letter, yes_no
 from tests.curator.demo import oracle
 
@@ -90,7 +90,7 @@ def test_the_wrong_format_is_right_in_content_and_unreadable_to_the_scorers() ->
 
 def test_mismatched_captions_are_true_of_another_picture_only() -> None:
     for i in range(300):
-        scene = any_scene(Draws("mismatch", i))  # the first thing that the maker draws
+        scene = any_shapes(Draws("mismatch", i))  # the first thing that the maker draws
         row = exchanges.mismatched_caption(Draws("mismatch", i))
         assert row.picture == picture_bytes(scene)
         assert row.turns[0][0] in CAPTION_REQUESTS
