@@ -91,6 +91,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         hub, path = self.server.hub, unquote(urlsplit(self.path).path)
+        hub.begin()
         fault = hub.strike(self.command, path)
         body = self._body(fault)
         status = 0
@@ -205,8 +206,9 @@ class Hub:
             STRANGER_TOKEN: Account("stranger"),
         }
         self.seen: list[Seen] = []
+        self._open = 0
+        self._over = threading.Condition()
         self.faults: list[Fault] = []
-        self._lock = threading.Lock()
         self._secret = secrets.token_hex(16)
         self._listener = Listener(self, port)
         self.url = f"http://127.0.0.1:{self._listener.server_address[1]}"
@@ -237,10 +239,17 @@ class Hub:
         """What makes the upload address of an object valid."""
         return hashlib.sha256(f"{self._secret}/{oid}".encode()).hexdigest()[:24]
 
+    def begin(self) -> None:
+        """A request came; `note` says that it is over."""
+        with self._over:
+            self._open += 1
+
     def note(self, seen: Seen) -> None:
         """Keep a request in `seen`."""
-        with self._lock:
+        with self._over:
             self.seen.append(seen)
+            self._open -= 1
+            self._over.notify_all()
 
     def strike(self, method: str, path: str) -> Fault | None:
         """The first fault that this request runs into."""
@@ -262,7 +271,9 @@ class Hub:
         start = len(self.seen)
         during: list[Seen] = []
         yield during
-        during.extend(self.seen[start:])
+        with self._over:  # a client has its answer a moment before the request is over here
+            self._over.wait_for(lambda: not self._open, timeout=5)
+            during.extend(self.seen[start:])
 
     def seed(
         self,
