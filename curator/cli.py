@@ -128,8 +128,8 @@ def cli() -> None:
     \b
     Examples:
       curator demo
-      curator list --category chart
-      curator show chartqa
+      curator list --category mathematics
+      curator show tabmwp
       curator query "SELECT category, count(*) FROM parts GROUP BY 1"
     """
 

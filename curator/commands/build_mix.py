@@ -28,7 +28,7 @@ def command(recipe: str, home: Path, as_json: bool, dry_run: bool) -> None:
 
     \b
     Examples:
-      curator build-mix llava-1.5-665k --dry-run
+      curator build-mix openmoji-tabmwp --dry-run
       curator build-mix mine.yaml --json
     """
     from curator.arrow import import_arrow

@@ -26,7 +26,7 @@ def command(ctx: click.Context, names: tuple[str, ...], as_json: bool, home: Pat
     \b
     Examples:
       curator check
-      curator check chartqa
+      curator check tabmwp
       curator check my-dataset.yaml my-recipe.yaml
     """
     from curator.check import check_all, check_named

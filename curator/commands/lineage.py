@@ -27,7 +27,7 @@ def command(what: str, as_json: bool, home: Path) -> None:
     Examples:
       curator lineage demo-seed0
       curator lineage mixes/demo-baseline-0123456789ab
-      curator lineage chartqa
+      curator lineage tabmwp
       curator lineage 0123456789ab --json
     """
     from curator.lineage import Lineage, find_place, tree_lines

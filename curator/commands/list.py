@@ -42,7 +42,7 @@ def command(
     \b
     Examples:
       curator list
-      curator list --category chart --category document
+      curator list --category captioning --category mathematics
       curator list --stage sft --licence cc-by --language en
       curator list --json
     """

@@ -41,8 +41,8 @@ def command(mix: str, repository: str, home: Path, as_json: bool, dry_run: bool,
 
     \b
     Examples:
-      curator publish improved-baseline my-org/improved-baseline --dry-run
-      curator publish improved-baseline my-org/improved-baseline --private --tag v1
+      curator publish openmoji-tabmwp my-org/openmoji-tabmwp --dry-run
+      curator publish openmoji-tabmwp my-org/openmoji-tabmwp --private --tag v1
     """
     from curator.destination import Destination
     from curator.publish import Wish, plan_publication, publish

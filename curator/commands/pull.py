@@ -44,7 +44,7 @@ def command(dataset: str, home: Path, as_json: bool, dry_run: bool, allow_reject
 
     \b
     Examples:
-      curator pull chartqa --dry-run
+      curator pull tabmwp --dry-run
       curator pull openmoji --source ~/data/openmoji --json
     """
     from curator.arrow import import_arrow

@@ -33,8 +33,8 @@ def command(dataset: str, audit: Path | None, home: Path, as_json: bool, dry_run
 
     \b
     Examples:
-      curator reclassify allava --dry-run
-      curator reclassify allava --audit moves.html
+      curator reclassify demo-allava --dry-run
+      curator reclassify demo-allava --audit moves.html
     """
     from curator.arrow import import_arrow
     from curator.reclassify import audit as audited

@@ -23,8 +23,8 @@ def command(name: str, as_json: bool, home: Path) -> None:
 
     \b
     Examples:
-      curator show chartqa
-      curator show chartqa --json
+      curator show tabmwp
+      curator show tabmwp --json
     """
     from curator.output import print_json
     from registry.facts import HomeFacts, dataset_row, named_card

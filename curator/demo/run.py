@@ -52,10 +52,11 @@ class DemoRequest:
 
 def run_demo(home: Home, request: DemoRequest, say: Say, quiet: bool = False) -> tuple[Decision, Path]:
     """Run the demo to its decision; ``say`` hears one line a step. Returns the decision and its folder."""
+    asked = _study(request)  # a misspelt candidate is refused before anything is drawn
     with Workers(request.workers) as workers:
         workers.warm_up()
         prepare(home, request, say)
-        laboratory = open_laboratory(home, _study(request), workers)
+        laboratory = open_laboratory(home, asked, workers)
         say(f"select: {len(laboratory.study.candidates)} candidates, {request.seeds} seeds each")
         with StudyTable(laboratory.study, quiet=quiet) as table:
             laboratory.listen = table.listen

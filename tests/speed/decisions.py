@@ -17,12 +17,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from curator.demo.truth import CANDIDATES
+
 Decision = dict[str, Any]
 
 
 def decide(home: Path, seed: int, base: str | None) -> tuple[Decision, float]:
     """One demo; what it printed, and its seconds."""
-    options = ["--base", base] if base else []
+    options = [part for planted in CANDIDATES for part in ("--candidate", planted.name)]
+    options += ["--base", base] if base else []
     command = [sys.executable, "-m", "curator", "demo", "--seed", str(seed), "--home", str(home), "--json", *options]
     begun = time.monotonic()
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
