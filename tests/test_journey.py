@@ -14,7 +14,7 @@ import pytest
 CANDIDATES = ("demo-flags", "demo-format")
 QUICK = ("--samples", "512", "--seeds", "2", "--max-seeds", "2")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # trains for real: a busy machine takes its time
 
 
 def curator(*arguments: str, home: Path | None = None, env: dict[str, str] | None = None) -> str:

@@ -12,5 +12,6 @@ SMALL = ["--candidate", "demo-flags", "--samples", "128", "--seeds", "1", "--max
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_killed_demo_ends_with_the_same_bytes(tmp_path: Path) -> None:
     assert check(tmp_path, kills=2, options=SMALL, seed=0) == []
