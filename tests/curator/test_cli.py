@@ -101,4 +101,4 @@ def test_it_runs_as_a_module_too() -> None:
 def test_examples_keep_their_lines(curator: Curator) -> None:
     text = curator("list", "--help").stdout
     assert "\\b" not in text
-    assert "\n    curator list\n    curator list --category chart" in text
+    assert "\n    curator list\n    curator list --category captioning" in text
