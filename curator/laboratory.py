@@ -15,7 +15,7 @@ from typing import Any
 
 from curator.mix import build_mix
 from curator.study import Outcome, Outcomes, Run, Study, Wave
-from curator.trials import Listener, Request, Workers
+from curator.trials import Listener, Request, Workers, score_request, train_request
 from registry.benchmark import load_benchmark
 from registry.checkpoint import base_digest, base_folder
 from registry.errors import Refusal
@@ -136,7 +136,7 @@ class Laboratory:
         for seed in seeds:
             settings = self._settings(self.scale.pretrain, None, self.pretrain_mix[1], seed)
             if not self._finished(settings):
-                jobs.append([self._train_request(f"pretrain-s{seed}", settings, folder)])
+                jobs.append([train_request(self.home, f"pretrain-s{seed}", settings, folder, self.base)])
         self.workers.run(jobs, self.listen)
         for seed in seeds:
             self._finished(self._settings(self.scale.pretrain, None, self.pretrain_mix[1], seed))
@@ -155,39 +155,16 @@ class Laboratory:
     def _job(self, name: str, settings: Settings, mix: Path) -> list[Request]:
         """What is still to be done for one trial: training, and each missing score."""
         folder = self._finished(settings)
-        requests = [] if folder else [self._train_request(name, settings, mix)]
+        requests = [] if folder else [train_request(self.home, name, settings, mix, self.base)]
         trial = folder or self.home.folder("trials", name, settings.digest())
         missing = [bench for bench in self.benches if not score_file(trial, bench, self.rules).is_file()]
-        return requests + [self._score_request(name, trial, bench) for bench in missing]
+        return requests + [score_request(self.home, name, trial, bench, self.rules) for bench in missing]
 
     def _finished(self, settings: Settings) -> Path | None:
         folder = self.home.find("trials", settings.digest())
         if folder is not None:
             self.trials[settings.digest()] = folder.name
         return folder
-
-    def _train_request(self, name: str, settings: Settings, mix: Path) -> Request:
-        body = {
-            "do": "train",
-            "home": str(self.home.path),
-            "name": name,
-            "base": str(self.base),
-            "settings": settings.model_dump(mode="json"),
-            "mix": mix.name,
-        }
-        return Request(body, name)
-
-    def _score_request(self, name: str, trial: Path, bench: Bench) -> Request:
-        body = {
-            "do": "score",
-            "home": str(self.home.path),
-            "trial": trial.name,
-            "benchmark": bench.name,
-            "table": str(bench.table),
-            "rules": self.rules,
-            "max_new_tokens": bench.max_new_tokens,
-        }
-        return Request(body, f"{name} · {bench.name}")
 
     def _read(self, settings: Settings, info: MixInfo) -> Outcome:
         folder = self._finished(settings)

@@ -1,6 +1,6 @@
 """Options that many commands share, each defined once. Imports click and the standard library only.
 
-They pass ``home: Path``, ``as_json: bool``, ``dry_run: bool``, ``seed: int``, ``name: str | None``, ``yes: bool``.
+They pass ``home: Path``, ``as_json: bool``, ``dry_run: bool`` and ``seed: int``.
 """
 
 from __future__ import annotations
@@ -64,17 +64,3 @@ def seed_option(default: int = 0) -> Callable[[Function], Function]:
         )(function)
 
     return decorate
-
-
-def name_option(what: str) -> Callable[[Function], Function]:
-    """``--name``: the human name of ``what`` is made, as ``name: str | None``."""
-
-    def decorate(function: Function) -> Function:
-        return click.option("--name", metavar="NAME", help=f"Name of the {what}.")(function)
-
-    return decorate
-
-
-def yes_option(function: Function) -> Function:
-    """``--yes``: do not ask before spending, as ``yes: bool``."""
-    return click.option("--yes", "-y", is_flag=True, help="Do not ask before spending.")(function)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curator.trials import Event, Request, Workers
+from curator.trials import Event, Workers, score_request
 from registry.answers import check_rules
 from registry.benchmark import Result, load_benchmark
 from registry.errors import Refusal
@@ -127,20 +127,7 @@ def score_trial(home: Home, trial: Path, benches: Sequence[Bench], rules: str) -
 
     missing = missing_scores(trial, benches, rules)
     if missing:
-        requests = [_request(home, trial, bench, rules) for bench in missing]
+        requests = [score_request(home, trial.name, trial, bench, rules) for bench in missing]
         with Workers(count=1) as workers:
             workers.run([requests], listen)
     return [read_score(trial, bench, rules) for bench in benches]
-
-
-def _request(home: Home, trial: Path, bench: Bench, rules: str) -> Request:
-    body = {
-        "do": "score",
-        "home": str(home.path),
-        "trial": trial.name,
-        "benchmark": bench.name,
-        "table": str(bench.table),
-        "rules": rules,
-        "max_new_tokens": bench.max_new_tokens,
-    }
-    return Request(body, f"{trial.name} · {bench.name}")

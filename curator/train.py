@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from curator.trials import Listener, Request, Workers
+from curator.trials import Listener, Workers, train_request
 from registry.checkpoint import base_digest, base_folder
 from registry.errors import Refusal, did_you_mean
 from registry.identity import SHORT
@@ -46,16 +46,8 @@ def train(home: Home, plan: TrainPlan, listen: Listener) -> Path:
     """Train unless it is there already; the folder of the trial."""
     if plan.finished is not None:
         return plan.finished
-    body = {
-        "do": "train",
-        "home": str(home.path),
-        "name": plan.name,
-        "base": str(plan.base),
-        "settings": plan.settings.model_dump(mode="json"),
-        "mix": plan.mix.name,
-    }
     with Workers(1) as workers:
-        workers.run([[Request(body, plan.name)]], listen)
+        workers.run([[train_request(home, plan.name, plan.settings, plan.mix, plan.base)]], listen)
     folder = home.find("trials", plan.settings.digest())
     assert folder is not None, "a trial that was trained is there"
     return folder

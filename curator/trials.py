@@ -18,9 +18,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import IO, Any, ClassVar, Self
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
 
 from registry.errors import Refusal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from curator.laboratory import Bench
+    from registry.store import Home
+    from registry.trial import Settings
 
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
@@ -36,6 +43,33 @@ class Request:
     body: dict[str, Any]
     label: str
     """For people: what this is."""
+
+
+def train_request(home: Home, name: str, settings: Settings, mix: Path, base: Path) -> Request:
+    """Train the trial of these settings on the mix in folder ``mix``, from the checkpoint in ``base``."""
+    body = {
+        "do": "train",
+        "home": str(home.path),
+        "name": name,
+        "base": str(base),
+        "settings": settings.model_dump(mode="json"),
+        "mix": mix.name,
+    }
+    return Request(body, name)
+
+
+def score_request(home: Home, name: str, trial: Path, bench: Bench, rules: str) -> Request:
+    """Score a trial on one benchmark; ``name`` is the trial's for people."""
+    body = {
+        "do": "score",
+        "home": str(home.path),
+        "trial": trial.name,
+        "benchmark": bench.name,
+        "table": str(bench.table),
+        "rules": rules,
+        "max_new_tokens": bench.max_new_tokens,
+    }
+    return Request(body, f"{name} · {bench.name}")
 
 
 class Trainer:
