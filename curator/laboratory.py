@@ -7,7 +7,7 @@ the outcome is read back from the data home. Whatever is finished there is never
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -157,7 +157,7 @@ class Laboratory:
         folder = self._finished(settings)
         requests = [] if folder else [train_request(self.home, name, settings, mix, self.base)]
         trial = folder or self.home.folder("trials", name, settings.digest())
-        missing = [bench for bench in self.benches if not score_file(trial, bench, self.rules).is_file()]
+        missing = missing_scores(trial, self.benches, self.rules)
         return requests + [score_request(self.home, name, trial, bench, self.rules) for bench in missing]
 
     def _finished(self, settings: Settings) -> Path | None:
@@ -191,6 +191,11 @@ def score_file(trial: Path, bench: Bench, rules: str) -> Path:
     """Where the score of one trial on one table lies."""
     version = load_benchmark(bench.name).VERSION
     return score_path(trial, bench.name, version, rules, bench.table_digest, bench.max_new_tokens)
+
+
+def missing_scores(trial: Path, benches: Sequence[Bench], rules: str) -> list[Bench]:
+    """The benchmarks whose score is still to be made."""
+    return [bench for bench in benches if not score_file(trial, bench, rules).is_file()]
 
 
 def read_score(trial: Path, bench: Bench, rules: str) -> BenchmarkScore:

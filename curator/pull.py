@@ -7,7 +7,6 @@ Hub-compatible server (revision: the commit). Every file is hashed; ``published.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -21,7 +20,7 @@ from curator.raw_sample import Unusable
 from curator.selection import LISTING, RESERVED, forms, is_data, list_files, select
 from registry.card import Card, Source
 from registry.errors import Refusal
-from registry.identity import digest, short
+from registry.identity import digest, file_digest, short
 from registry.store import Home, Record, is_finished, read_record
 
 DOWNLOADS = "downloads"
@@ -72,7 +71,7 @@ def offer_from_folder(card: Card, source: Path) -> Offer:
     there = list_files(source)
     wanted = sorted({name for form in forms(card) for name in select(there, form.source)})
     _refuse_nothing(card, str(source), wanted)
-    files = [PublishedFile(name, (source / name).stat().st_size, sha256_of(source / name)) for name in wanted]
+    files = [PublishedFile(name, (source / name).stat().st_size, file_digest(source / name)) for name in wanted]
     names_and_contents = [[file.path, file.sha256] for file in files]
     revision = f"local-{short(digest(names_and_contents))}"
     return Offer(card.name, revision, None, None, source, files, len(there) - len(files))
@@ -162,12 +161,6 @@ def pulled_folders(home: Home, name: str) -> list[Path]:
     return [folder for folder in home.finished("raw") if folder.name.rpartition("@")[0] == name]
 
 
-def sha256_of(path: Path) -> str:
-    """sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _record(offer: Offer) -> Record:
     return Record(
         kind="raw",
@@ -208,7 +201,7 @@ def _bring(source: Path, target: Path, file: PublishedFile, *, link: bool) -> tu
             linked = True
     if not linked:
         shutil.copyfile(source, target)
-    size, sha256 = target.stat().st_size, sha256_of(target)
+    size, sha256 = target.stat().st_size, file_digest(target)
     if (file.sha256 and sha256 != file.sha256) or (file.size and size != file.size):
         raise _Different(file.path, "is not what its publisher announced (size or sha256)", "run the command again")
     return file.path, size, sha256

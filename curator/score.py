@@ -109,16 +109,9 @@ _READERS: Mapping[str, Callable[[Path], Iterator[tuple[int, str, str]]]] = {
 }
 
 
-def missing_scores(trial: Path, benches: Sequence[Bench], rules: str) -> list[Bench]:
-    """The benchmarks whose score is still to be made."""
-    from curator.laboratory import score_file
-
-    return [bench for bench in benches if not score_file(trial, bench, rules).is_file()]
-
-
 def score_trial(home: Home, trial: Path, benches: Sequence[Bench], rules: str) -> list[BenchmarkScore]:
     """Make the scores that are not there yet, in one trainer process, and read all of them."""
-    from curator.laboratory import read_score
+    from curator.laboratory import missing_scores, read_score
     from curator.output import note
 
     def listen(event: Event) -> None:

@@ -15,8 +15,8 @@ from registry.answers import check_rules
 from registry.benchmark import load_benchmark
 from registry.discovery import load_module
 from registry.errors import Refusal
+from registry.identity import file_digest
 from registry.recipe import load_recipe
-from registry.scores import file_digest
 from registry.store import Home
 from registry.trial import DecisionRule, load_scale
 

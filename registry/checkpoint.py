@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from registry.errors import Refusal
-from registry.identity import digest
-from registry.scores import file_digest
+from registry.identity import digest, file_digest
 
 DEMO = "demo"
 """Name of the base checkpoint that ships with the package."""

@@ -10,7 +10,10 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHORT = 12
 """Hex characters of a digest that appear in folder names (48 bits)."""
@@ -29,6 +32,12 @@ def canonical(value: Any) -> bytes:
 def digest(value: Any) -> str:
     """sha256 (64 hex characters) of the canonical form of ``value``."""
     return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of the bytes of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def short(full_digest: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from registry.identity import digest, short
@@ -24,9 +23,3 @@ def score_path(trial: Path, benchmark: str, version: int, rules: str, table_dige
         }
     )
     return trial / "scores" / f"{benchmark}-{short(identity)}.json"
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,9 +18,9 @@ from typing import Any
 from registry.answers import check_rules
 from registry.benchmark import Benchmark, Index, Question, Result, load_benchmark
 from registry.errors import Refusal
-from registry.identity import digest
+from registry.identity import digest, file_digest
 from registry.sample import make_message
-from registry.scores import file_digest, score_path
+from registry.scores import score_path
 from registry.store import Home, dump_json, read_record, write_aside
 from registry.trial import BenchmarkScore, Settings
 from trainers.chat import Template, template

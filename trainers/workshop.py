@@ -11,8 +11,8 @@ from torch import Tensor
 
 from registry.checkpoint import base_digest
 from registry.errors import Refusal
+from registry.identity import file_digest
 from registry.images import ImageStore
-from registry.scores import file_digest
 from registry.store import Home
 from trainers.features import PictureCache
 from trainers.loader import TokenCache

@@ -88,7 +88,8 @@ def _score_trial(
         raise click.UsageError("Give --benchmark NAME; with --data TABLE exactly one.")
     if asked["partial"] or asked["answers"]:
         raise click.UsageError("--partial and --answers go with --predictions.")
-    from curator.score import missing_scores, score_trial
+    from curator.laboratory import missing_scores
+    from curator.score import score_trial
     from curator.study_request import find_table
     from curator.train import find_folder
     from registry.answers import check_rules

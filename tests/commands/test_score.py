@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from registry.benchmark import load_benchmark
-from registry.scores import file_digest, score_path
+from registry.identity import file_digest
+from registry.scores import score_path
 from registry.store import Home, Record
 from registry.trial import BenchmarkScore
 
@@ -96,7 +97,8 @@ def test_what_is_asked_wrongly_is_refused_without_a_traceback(
 STUB = """
 import json, sys
 from pathlib import Path
-from registry.scores import file_digest, score_path
+from registry.identity import file_digest
+from registry.scores import score_path
 from registry.trial import BenchmarkScore
 
 for line in sys.stdin:

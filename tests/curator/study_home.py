@@ -20,7 +20,8 @@ CHILD = r"""
 import json, pathlib, sys
 from registry.identity import order_key
 from registry.mix import MixReader
-from registry.scores import file_digest, score_path
+from registry.identity import file_digest
+from registry.scores import score_path
 from registry.store import COST, Home, Record, dump_json, write_aside
 from registry.trial import BenchmarkScore, Settings
 

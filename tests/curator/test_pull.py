@@ -17,10 +17,11 @@ from curator import hub as hub_module
 from curator import pull as pull_module
 from curator.hub import HubListing, PublishedFile
 from curator.normalise import normalise
-from curator.pull import make_offer, offer_from_folder, offer_from_hub, pull, pulled_folders, sha256_of
+from curator.pull import make_offer, offer_from_folder, offer_from_hub, pull, pulled_folders
 from curator.selection import LISTING, select
 from registry.card import Card, Source
 from registry.errors import Refusal
+from registry.identity import file_digest
 from registry.store import Home, is_finished, read_record
 from tests.curator.data_home import captions, write_card, write_json, write_parquet
 from tests.hub.faults import Fault
@@ -63,7 +64,7 @@ def test_a_local_folder_is_taken_as_published(home: Home, card: Card, published:
     ]
     listing = [json.loads(line) for line in (made.folder / LISTING).read_text().splitlines()]
     assert [line["path"] for line in listing] == taken
-    assert [line["sha256"] for line in listing] == [sha256_of(published / path) for path in taken]
+    assert [line["sha256"] for line in listing] == [file_digest(published / path) for path in taken]
     record = read_record(made.folder)
     record.check_rows()
     assert (record.rows_in, record.rows_out) == (4, 2)

@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from registry.errors import Refusal
-from registry.scores import file_digest, score_path
+from registry.identity import file_digest
+from registry.scores import score_path
 from registry.trial import (
     BenchmarkScore,
     CandidateDecision,

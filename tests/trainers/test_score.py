@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from registry.errors import Refusal
-from registry.scores import file_digest, score_path
+from registry.identity import file_digest
+from registry.scores import score_path
 from registry.trial import BenchmarkScore
 from tests.trainers.conftest import Toy
 from tests.trainers.toy import COLOURS, ignore, picture, train_request
