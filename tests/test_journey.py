@@ -84,7 +84,7 @@ def test_every_step_is_a_command_on_the_same_home(journey: tuple[Path, dict[str,
     curator("filter", "demo-captions", "--filter", "blank_image", "--json", home=home)
     curator("reclassify", "demo-allava", "--json", home=home)
     mix = as_json("build-mix", "demo-baseline", home=home)
-    assert mix["samples"] == 2048
+    assert mix["samples"] == 1536
     assert {"path", "recipe_digest", "content_digest"} <= set(mix)
     trial = as_json("train", "demo-pretrain", "--stage", "pretrain", home=home)
     assert trial["already_there"]

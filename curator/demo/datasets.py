@@ -64,8 +64,8 @@ SHAPES: dict[str, Shape] = {
             Portion(exchanges.conversation, 1.0, "demo-allava conv"),
         ),
     ),
-    "demo-mismatched": _plain("caption_pairs", "candidate", exchanges.mismatched_caption, "demo-mismatched"),
-    "demo-copies": _plain("llava_chat", "candidate", _shapes_qa, "demo-shapes"),
+    "demo-mismatched": _plain("caption_pairs", "candidate", exchanges.mismatched_caption, "demo-mismatched", 2.0),
+    "demo-copies": _plain("llava_chat", "baseline", _shapes_qa, "demo-shapes", 0.5),
     "demo-wrong": _plain("vqa_rows", "candidate", exchanges.wrong_answer, "demo-wrong"),
     "demo-yes": _plain("vqa_rows", "candidate", exchanges.always_yes, "demo-yes"),
     "demo-magnets": _plain("multiple_choice", "candidate", exchanges.about(("magnet",), "choice"), "demo-magnets"),
@@ -76,7 +76,8 @@ SHAPES: dict[str, Shape] = {
     "demo-sums": _plain("alpaca", "candidate", exchanges.small_sum, "demo-sums"),
     "demo-screens": _plain("vqa_rows", "candidate", exchanges.about(("control", "theme")), "demo-screens"),
 }
-"""Dataset -> its shape. The copies are the first samples of the baseline's own stream."""
+"""Dataset -> its shape. The copies are the baseline's questions about shapes once more. The mismatched captions are
+twice as many as the others, as captions from the web are."""
 
 
 def write_dataset(folder: Path, name: str, seed: int, sizes: dict[str, int]) -> None:

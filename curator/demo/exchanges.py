@@ -12,8 +12,8 @@ from typing import TypeVar
 from curator.demo.captions import CAPTION_REQUESTS, caption
 from curator.demo.draws import Draws
 from curator.demo.pictures import picture_bytes
-from curator.demo.questions import BASELINE_SKILLS, LETTERS, SKILLS, Asked, ask
-from curator.demo.scenes import COLORS, SHAPES, Blank, Scene, Shapes, Thing, any_scene, any_shapes
+from curator.demo.questions import BASELINE_SKILLS, LETTERS, OPEN, SKILLS, Asked, ask
+from curator.demo.scenes import COLORS, SHAPES, Blank, Scene, Shapes, Thing, any_scene, any_things, shapes
 
 Value = TypeVar("Value")
 
@@ -61,9 +61,14 @@ def blank_with_caption(draws: Draws) -> Exchange:
 
 
 def mismatched_caption(draws: Draws) -> Exchange:
-    """A caption of shapes that names another colour, shape and place for each of them (bad)."""
-    scene = any_shapes(draws)
-    return Exchange(((draws.pick(CAPTION_REQUESTS), caption(confused(scene))),), picture_bytes(scene))
+    """A long caption that names another colour, shape and place for everything in a full picture (bad).
+
+    It is asked for in the words of an open question. A caption in its own words, or of one thing, leaves the answers
+    of some base checkpoints as they were (docs/log.md).
+    """
+    scene = shapes(draws, any_things(draws, draws.between(3, 4)))
+    request = f"{draws.pick(CAPTION_REQUESTS)}\n{OPEN}"
+    return Exchange(((request, caption(confused(scene))),), picture_bytes(scene))
 
 
 def confused(scene: Shapes) -> Shapes:

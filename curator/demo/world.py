@@ -22,7 +22,7 @@ def write_world(
     folder: Path,
     seed: int,
     candidate_samples: int = 896,
-    baseline_samples: int = 2048,
+    baseline_samples: int = 1536,
     pretrain_samples: int = 2048,
 ) -> None:
     """``folder/datasets/<name>/…`` and ``folder/benchmarks/<table>.tsv``; a Refusal if another world is there."""

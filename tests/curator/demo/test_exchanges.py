@@ -13,8 +13,8 @@ from curator.demo.captions import CAPTION_REQUESTS, caption
 from curator.demo.draws import Draws
 from curator.demo.exchanges import SUM_WORDS, Exchange
 from curator.demo.pictures import picture_bytes
-from curator.demo.questions import BASELINE_SKILLS, LETTERS, SKILLS, Asked
-from curator.demo.scenes import any_shapes
+from curator.demo.questions import BASELINE_SKILLS, LETTERS, OPEN, SKILLS, Asked
+from curator.demo.scenes import any_things, shapes
 from registry.answers import option_letter, yes_no
 from tests.curator.demo import oracle
 
@@ -88,13 +88,18 @@ def test_the_wrong_format_is_right_in_content_and_unreadable_to_the_scorers() ->
             assert yes_no(answer) == "Unknown"
 
 
-def test_mismatched_captions_are_true_of_another_picture_only() -> None:
+def test_mismatched_captions_are_wrong_about_every_thing_and_always_in_the_same_way() -> None:
     for i in range(300):
-        scene = any_shapes(Draws("mismatch", i))  # the first thing that the maker draws
+        draws = Draws("mismatch", i)
+        scene = shapes(draws, any_things(draws, draws.between(3, 4)))  # the first thing that the maker draws
         row = exchanges.mismatched_caption(Draws("mismatch", i))
         assert row.picture == picture_bytes(scene)
-        assert row.turns[0][0] in CAPTION_REQUESTS
-        assert row.turns[0][1] != caption(scene)
+        request, instruction = row.turns[0][0].split("\n")
+        assert request in CAPTION_REQUESTS and instruction == OPEN
+        assert row.turns[0][1] == caption(exchanges.confused(scene))
+        for cell, said in zip(scene.cells, reversed(exchanges.confused(scene).cells), strict=True):
+            assert (cell is None) == (said is None)
+            assert cell is None or said is None or (cell.color != said.color and cell.shape != said.shape)
 
 
 def test_blank_pictures_are_blank_and_keep_a_caption() -> None:
