@@ -177,7 +177,7 @@ def _in_yaml(feature: Any) -> dict[str, Any]:
 def _pull(dataset: str, samples_folder: str) -> str:
     revision = revision_of(samples_folder)
     if revision.startswith("local-"):
-        return f"curator pull {dataset} --source FOLDER  # a local copy, revision {revision}"
+        return f"curator pull {dataset} --from FOLDER  # a local copy, revision {revision}"
     return f"curator pull {dataset}" + (f" --revision {revision}" if revision else "")
 
 

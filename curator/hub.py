@@ -107,4 +107,4 @@ def _refusals(repo: str, revision: str | None) -> Iterator[None]:
         raise Refusal(at, str(error).splitlines()[0], "correct the card's hub_repo") from None
     except (errors.HTTPError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
         what = f"the Hub cannot be reached ({type(error).__name__})"
-        raise Refusal(at, what, "check the network or --endpoint, or pass --source with a local copy") from None
+        raise Refusal(at, what, "check the network or --endpoint, or pass --from with a local copy") from None

@@ -3,42 +3,63 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from curator.ledger import LEDGER, Account
 from curator.pictures import Pictures
 from curator.raw_sample import Picture, RawSample, Rejected, Unusable
 from curator.reading import RawFiles
-from curator.rules import PartRules
+from curator.rules import Origin, PartRules
 from curator.selection import Form, list_files, recognise
 from registry.card import Card
-from registry.errors import Refusal
 from registry.identity import digest
 from registry.images import BadImage, ImageRef, ImageStore, ImageWriter
 from registry.sample import SCHEMA_VERSION, arrow_schema, check, conversation, sample_id
-from registry.store import Home, Record, read_record
+from registry.store import Home, Record, dump_json, read_record
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 NORMALISE_VERSION = 1
-MAX_REJECTED = 0.05
-"""Share of rejected rows above which a run stops: beyond it the card, not the data, is likely to be wrong."""
-EARLY_ROWS = 2000
-"""After this many rows, all of them rejected, a run stops without reading the rest."""
 ROWS_PER_FILE = 65_536
 ROWS_PER_GROUP = 4096
 REJECTED_FILE = "rejected.parquet"
 _ROWS_TOLD = 250
-"""Rows between two signs of progress; ``EARLY_ROWS`` is a multiple."""
+"""Rows between two signs of progress; ``ledger.EARLY_ROWS`` is a multiple."""
 _REMEMBERED = 200_000
 """Picture paths whose digests are remembered, so that a picture with many questions is read once."""
 
 Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What of a raw folder is normalised, and with whose pictures."""
+
+    limit: int | None = None
+    """Rows at most; None = all."""
+    images: Path | None = None
+    """The user's folder of pictures that the rows name and the raw folder has not."""
+
+    def settings(self) -> dict[str, Any]:
+        """What of this decides the samples; nothing for a plain run."""
+        found: dict[str, Any] = {} if self.limit is None else {"limit": self.limit}
+        if self.images is not None:
+            sizes = [[name, (self.images / name).stat().st_size] for name in list_files(self.images)]
+            found["images"] = digest(sizes)
+        return found
+
+    def suffix(self, settings: dict[str, Any]) -> str:
+        """What it adds to the revision in a folder's name."""
+        first = f".first{self.limit}" if self.limit is not None else ""
+        return first + (f".images{settings['images'][:6]}" if "images" in settings else "")
+
+
+WHOLE = Look()
 
 
 @dataclass(frozen=True)
@@ -50,6 +71,7 @@ class Plan:
     source: RawFiles
     settings: dict[str, Any]
     folder: Path
+    images: Path | None = None
 
     @property
     def digest(self) -> str:
@@ -75,6 +97,7 @@ def form_settings(card: Card, form: Form) -> dict[str, Any]:
         "form": form.settings(),
         "parts": [part.model_dump(mode="json", include={"name", "category", "rule"}) for part in card.parts],
         "prompts": card.prompts,
+        "picture_paths": card.pictures.paths,
         "versions": {
             "format": form.module.VERSION,
             "normalise": NORMALISE_VERSION,
@@ -83,24 +106,32 @@ def form_settings(card: Card, form: Form) -> dict[str, Any]:
     }
 
 
-def plan(home: Home, card: Card, raw: Path) -> Plan:
+def plan(home: Home, card: Card, raw: Path, look: Look = WHOLE) -> Plan:
     """Which form the raw files are in, and which folder they would become; reads no more than their headers."""
     record = read_record(raw)
     form, source = recognise(card, raw, record.settings.get("repo"))
-    settings = {**form_settings(card, form), "raw": record.digest}
-    return Plan(raw, form, source, settings, home.folder("samples", raw.name, digest(settings)))
+    chosen = look.settings()
+    settings = {**form_settings(card, form), **chosen, "raw": record.digest}
+    folder = home.folder("samples", raw.name + look.suffix(chosen), digest(settings))
+    return Plan(raw, form, replace(source, limit=look.limit), settings, folder, look.images)
 
 
 def normalise(
-    home: Home, card: Card, raw: Path, *, allow_rejected: bool = False, advance: Advance | None = None
+    home: Home,
+    card: Card,
+    raw: Path,
+    *,
+    look: Look = WHOLE,
+    allow_rejected: bool = False,
+    advance: Advance | None = None,
 ) -> Normalised:
     """Make (or find) the samples folder of one raw folder.
 
     Raises:
-        Refusal: more than ``MAX_REJECTED`` of the rows are rejected and ``allow_rejected`` is not set, or the
+        Refusal: more than ``ledger.MAX_REJECTED`` of the rows are rejected and ``allow_rejected`` is not set, or the
             files are damaged or in no form that the card knows.
     """
-    planned = plan(home, card, raw)
+    planned = plan(home, card, raw, look)
     existing = home.find("samples", planned.digest)
     if existing is not None:
         restored = _restore_pictures(home, card, planned, existing, advance)
@@ -115,12 +146,13 @@ def normalise(
         command=f"curator pull {card.name}",
     )
     with home.making(planned.folder, record) as out:
-        account = _Account(allow_rejected)
+        account = Account(card, allow_rejected)
         _convert(home, card, planned, out, account, advance or (lambda _rows: None))
-        account.check_limit(card.name, at_end=True)
+        account.check_limit(at_end=True)
         record.rows_in, record.rows_out = account.rows_in, account.rows_out
         record.rejected = dict(sorted(account.rejected.items()))
         record.check_rows()
+        (out / LEDGER).write_bytes(dump_json(account.ledger()))
     return Normalised(planned.folder, record, already_there=False)
 
 
@@ -137,14 +169,17 @@ def _restore_pictures(home: Home, card: Card, planned: Plan, folder: Path, advan
     else:
         return False
     with home.workspace("restore") as work:
-        _convert(home, card, planned, work, _Account(allow_rejected=True), advance or (lambda _rows: None))
+        _convert(home, card, planned, work, Account(card, allow_rejected=True), advance or (lambda _rows: None))
     return True
 
 
-def _convert(home: Home, card: Card, planned: Plan, out: Path, account: _Account, advance: Advance) -> None:
+def _convert(home: Home, card: Card, planned: Plan, out: Path, account: Account, advance: Advance) -> None:
     """Write samples and rejected rows; pictures are visible in the store before this returns."""
     with (
-        contextlib.closing(Pictures(planned.raw, list_files(planned.raw))) as pictures,
+        home.workspace("archives") as unpacked,
+        contextlib.closing(
+            Pictures(planned.raw, list_files(planned.raw), card.pictures.paths, planned.images, unpacked)
+        ) as pictures,
         ImageStore(home).writer() as store,
         _Parts(out, arrow_schema()) as samples,
         _Parts(out, rejected_schema(), REJECTED_FILE) as rejected,
@@ -154,14 +189,13 @@ def _convert(home: Home, card: Card, planned: Plan, out: Path, account: _Account
             made = row if isinstance(row, Rejected) else maker.make(row)
             if isinstance(made, Rejected):
                 rejected.add({"source_id": made.source_id, "reason": made.reason, "detail": made.detail})
-                account.rejected[made.reason] += 1
-                account.example = account.example or f"{made.source_id}: {made.reason} {made.detail}".strip()
+                account.set_aside(made.source_id, made.reason, made.detail)
             else:
                 samples.add(made)
-                account.rows_out += 1
+                account.kept[made["part"]] += 1
             if account.rows_in % _ROWS_TOLD == 0:
                 advance(_ROWS_TOLD)
-                account.check_limit(card.name)
+                account.check_limit()
     advance(account.rows_in % _ROWS_TOLD)
 
 
@@ -175,37 +209,6 @@ def rejected_schema() -> pa.Schema:
     import pyarrow as pa
 
     return pa.schema([("source_id", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
-
-
-class _Account:
-    """Counts of one run, and the limit on rejected rows."""
-
-    def __init__(self, allow_rejected: bool) -> None:
-        self.rows_out = 0
-        self.rejected: Counter[str] = Counter()
-        self.example = ""
-        self._allow = allow_rejected
-
-    @property
-    def rows_in(self) -> int:
-        return self.rows_out + self.rejected.total()
-
-    def check_limit(self, name: str, *, at_end: bool = False) -> None:
-        """Raise Refusal over the limit; before the end only when nothing at all could be used so far."""
-        early = self.rows_out == 0 and self.rows_in == EARLY_ROWS
-        if self._allow or not (at_end or early):
-            return
-        total, bad = self.rows_in, self.rejected.total()
-        if not total:
-            raise Refusal(name, "the files hold no rows", "check the source, or pass --allow-rejected")
-        if bad <= MAX_REJECTED * total:
-            return
-        reasons = ", ".join(f"{reason} ({count:,})" for reason, count in self.rejected.most_common(5))
-        raise Refusal(
-            name,
-            f"{bad:,} of {total:,} rows cannot be used: {reasons}; first: {self.example}",
-            f"correct the card, or pass --allow-rejected to go on above {MAX_REJECTED:.0%}",
-        )
 
 
 class _SampleMaker:
@@ -234,7 +237,7 @@ class _SampleMaker:
         problem = check(messages, len(raw.images))
         if problem is not None:
             raise Unusable(problem)
-        part = self._rules.part_of(raw.source_id, messages)
+        part = self._rules.part_of(Origin(raw.source_id, raw.file, raw.labels), messages)
         if part is None:
             raise Unusable("no part of the card takes it")
         refs = [self._ref(picture) for picture in raw.images]

@@ -1,21 +1,35 @@
-"""Picture files of a pulled dataset: loose, or members of its zip and tar archives. Never outside its folder."""
+"""Picture files of a pulled dataset: loose, members of its zip and tar archives, or in a folder that the user names.
+
+Never outside these folders. What a row names is put into the card's path templates (``coco/train2017/{}``), and the
+first path that is there is taken.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import gzip
+import re
+import shutil
 import tarfile
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from curator.raw_sample import Unusable
+from registry.card import PLACE
 from registry.errors import Refusal
 from registry.images import MAX_IMAGE_BYTES
 
 MAX_MEMBERS = 20_000_000
 """An archive that lists more members than this is refused."""
 ARCHIVE_SUFFIXES = (".zip", ".tar")
-"""Compressed tars are not read: a picture inside one cannot be reached without unpacking all before it."""
+COMPRESSED_SUFFIXES = (".tar.gz", ".tgz")
+"""Unpacked once to a plain tar for the time of the run: a member cannot be reached without all before it."""
+MISSING = "image file is missing"
+
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_BLOCK = 1 << 20
 
 
 def safe_relative(name: str) -> str:
@@ -27,26 +41,48 @@ def safe_relative(name: str) -> str:
 
 
 class Pictures:
-    """Reads picture bytes by the path that a row names, relative to the dataset's folder."""
+    """Reads picture bytes by what a row names, relative to the dataset's folder or to the user's."""
 
-    def __init__(self, folder: Path, files: list[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        files: list[str],
+        templates: Sequence[str] = (),
+        given: Path | None = None,
+        unpack_into: Path | None = None,
+    ) -> None:
+        """``given``: the user's folder of pictures; ``unpack_into``: an empty folder for unpacked archives."""
         self._folder = folder.resolve()
-        self._archives = [name for name in files if PurePosixPath(name).suffix in ARCHIVE_SUFFIXES]
-        self._members: dict[str, tuple[str, int, int]] | None = None
-        self._zips: dict[str, zipfile.ZipFile] = {}
+        self._roots = [self._folder, *([given.resolve()] if given is not None else [])]
+        self._templates = tuple(templates) or ("{}",)
+        self._archives = [folder / name for name in files if PurePosixPath(name).suffix in ARCHIVE_SUFFIXES]
+        self._compressed = [folder / name for name in files if name.endswith(COMPRESSED_SUFFIXES)]
+        self._unpack_into = unpack_into
+        self._members: dict[str, tuple[Path, int, int]] | None = None
+        self._zips: dict[Path, zipfile.ZipFile] = {}
 
     def read(self, name: str) -> bytes:
         """The bytes of one picture; raises Unusable when it is not there, not safe, or too large."""
-        path = safe_relative(name)
-        try:
-            data = _read_inside(self._folder, path)
-        except (OSError, ValueError):
-            raise Unusable("image cannot be read", name) from None
-        if data is None:
+        paths = self.paths(name)
+        for path in paths:
+            for root in self._roots:
+                try:
+                    data = _read_inside(root, path)
+                except (OSError, ValueError):
+                    raise Unusable("image cannot be read", name) from None
+                if data is not None:
+                    return data
+        for path in paths:
             data = self._from_archive(path)
-        if data is None:
-            raise Unusable("image file is missing", name)
-        return data
+            if data is not None:
+                return data
+        raise Unusable(MISSING, paths[0])
+
+    def paths(self, name: str) -> list[str]:
+        """Where a picture may lie, most likely first; raises Unusable for an address or an unsafe path."""
+        if _ADDRESS.match(name):
+            raise Unusable("image is an address, and pull fetches none", name)
+        return [safe_relative(_filled(template, name)) for template in self._templates]
 
     def close(self) -> None:
         """Close the archives."""
@@ -56,46 +92,81 @@ class Pictures:
     def _from_archive(self, path: str) -> bytes | None:
         if self._members is None:
             self._members = self._index()
-        found = self._members.get(path) or self._members.get(f"images/{path}")
-        if found is None:
+        inside = next((name for name in _inside_archives(path) if name in self._members), None)
+        if inside is None:
             return None
-        archive, offset, size = found
+        archive, offset, size = self._members[inside]
         if size > MAX_IMAGE_BYTES:
             raise Unusable("image file too large", path)
-        if archive.endswith(".tar"):
-            with (self._folder / archive).open("rb") as file:
+        if archive.suffix == ".tar":
+            with archive.open("rb") as file:
                 file.seek(offset)
                 return file.read(size)
-        with contextlib.suppress(KeyError):
-            return self._zip(archive).read(path)
-        return self._zip(archive).read(f"images/{path}")
+        return self._zip(archive).read(inside)
 
-    def _index(self) -> dict[str, tuple[str, int, int]]:
+    def _index(self) -> dict[str, tuple[Path, int, int]]:
         """Member -> (archive, offset, size) over all archives; the first archive that has a name wins."""
-        members: dict[str, tuple[str, int, int]] = {}
-        for archive in self._archives:
+        members: dict[str, tuple[Path, int, int]] = {}
+        for archive in [*self._archives, *self._unpacked()]:
             try:
                 for name, offset, size in self._listed(archive):
                     members.setdefault(name, (archive, offset, size))
             except (OSError, zipfile.BadZipFile, tarfile.TarError) as error:
-                raise Refusal(archive, f"is no readable archive ({error})", "pull the dataset again") from None
+                raise Refusal(archive.name, f"is no readable archive ({error})", "pull the dataset again") from None
             if len(members) > MAX_MEMBERS:
-                raise Refusal(archive, f"lists more than {MAX_MEMBERS:,} members", "unpack the pictures beside it")
+                raise Refusal(archive.name, f"lists more than {MAX_MEMBERS:,} members", "unpack the pictures beside it")
         return members
 
-    def _listed(self, archive: str) -> Iterator[tuple[str, int, int]]:
-        if archive.endswith(".zip"):
+    def _unpacked(self) -> Iterator[Path]:
+        """The compressed tars as plain ones."""
+        for number, archive in enumerate(self._compressed):
+            if self._unpack_into is None:
+                raise Refusal(archive.name, "is a compressed tar, and there is no room to unpack it", "unpack it")
+            plain = self._unpack_into / f"{number}.tar"
+            try:
+                with gzip.open(archive, "rb") as packed, plain.open("wb") as out:
+                    shutil.copyfileobj(packed, out, _BLOCK)
+            except (EOFError, OSError, zlib.error) as error:  # BadGzipFile and a full disk are OSErrors
+                raise Refusal(archive.name, f"is no readable archive ({error})", "pull the dataset again") from None
+            yield plain
+
+    def _listed(self, archive: Path) -> Iterator[tuple[str, int, int]]:
+        if archive.suffix == ".zip":
             yield from ((info.filename, 0, info.file_size) for info in self._zip(archive).infolist())
             return
-        with tarfile.open(self._folder / archive, "r:") as tar:
+        with tarfile.open(archive, "r:") as tar:
             for member in tar:
                 if member.isreg():
                     yield member.name.removeprefix("./"), member.offset_data, member.size
 
-    def _zip(self, archive: str) -> zipfile.ZipFile:
+    def _zip(self, archive: Path) -> zipfile.ZipFile:
         if archive not in self._zips:
-            self._zips[archive] = zipfile.ZipFile(self._folder / archive)
+            self._zips[archive] = zipfile.ZipFile(archive)
         return self._zips[archive]
+
+
+def _inside_archives(path: str) -> Iterator[str]:
+    """Names that a picture may have inside an archive: its path, one below ``images/``, or one without leading folders.
+
+    Publishers pack a folder from inside or from above it.
+    """
+    yield path
+    yield f"images/{path}"
+    parts = path.split("/")
+    yield from ("/".join(parts[start:]) for start in range(1, len(parts)))
+
+
+def _filled(template: str, name: str) -> str:
+    """``name`` in its place; a number is written with the zeros that the template asks for."""
+    place = PLACE.search(template)
+    if place is None:
+        return template
+    width = place.group(1)
+    if width is not None:
+        if not name.isdecimal():
+            raise Unusable("image name is no number", name)
+        name = name.zfill(int(width))
+    return template[: place.start()] + name + template[place.end() :]
 
 
 def _read_inside(folder: Path, path: str) -> bytes | None:

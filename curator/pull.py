@@ -67,7 +67,7 @@ class Pulled:
 def offer_from_folder(card: Card, source: Path) -> Offer:
     """Look at a local folder. Its files are hashed here, because their digest is the revision."""
     if not source.is_dir():
-        raise Refusal(f"--source {source}", "is no folder", "name a folder with the dataset's files")
+        raise Refusal(f"--from {source}", "is no folder", "name a folder with the dataset's files")
     there = list_files(source)
     wanted = sorted({name for form in forms(card) for name in select(there, form.source)})
     _refuse_nothing(card, str(source), wanted)
@@ -88,7 +88,7 @@ def offer_from_hub(
     published = {form.source.hub_repo: form for form in reversed(forms(card)) if form.source.hub_repo}
     chosen = repo or card.source.hub_repo
     if chosen is None:
-        known = "name one with --repo, or pass --source with a local copy"
+        known = "name one with --repo, or pass --from with a local copy"
         raise Refusal(card.name, "the card names no Hub repository", known)
     copy = Source(splits=card.source.splits, files=card.source.files)
     source = published[chosen].source if chosen in published else copy
@@ -116,7 +116,7 @@ def make_offer(
         return offer_from_hub(card, repo=repo, revision=revision, endpoint=endpoint)
     given = [name for name, value in {"--repo": repo, "--revision": revision}.items() if value]
     if given:
-        raise Refusal("--source", f"a local folder has no {' and '.join(given)}", "leave one of them out")
+        raise Refusal("--from", f"a local folder has no {' and '.join(given)}", "leave one of them out")
     return offer_from_folder(card, source)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from registry.sample import IMAGE_MARKER
@@ -18,13 +18,17 @@ MAX_DETAIL = 200
 """Characters of a detail that are kept in ``rejected.parquet``."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RawSample:
     """One row as pictures and turns, before its pictures are read and its roles checked."""
 
     source_id: str
     images: list[Picture]
     turns: list[Turn]
+    file: str = ""
+    """Name of the published file that held the row."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Columns that the card's parts are told apart by -> their values as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ def optional_text(value: Any) -> str:
 
 
 def pictures_of(value: Any) -> list[Picture]:
-    """The pictures of an image cell: null, path, bytes, the Hub's ``{bytes, path}``, or a list of these."""
+    """The pictures of an image cell: null, path, number, bytes, the Hub's ``{bytes, path}``, or a list of these."""
     if value is None:
         return []
     if isinstance(value, (list, tuple)):
@@ -78,6 +82,8 @@ def pictures_of(value: Any) -> list[Picture]:
         return [bytes(value)]
     if isinstance(value, str):
         return [value] if value.strip() else []
+    if isinstance(value, int) and not isinstance(value, bool):
+        return [str(value)]
     if isinstance(value, dict) and ("bytes" in value or "path" in value):
         return pictures_of(value["bytes"] if value.get("bytes") is not None else value.get("path"))
     raise Unusable("image column is not a picture", type(value).__name__)

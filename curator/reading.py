@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,22 @@ Values = dict[str, Any]
 """Role -> value of one row."""
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One published row by the roles that a format reads."""
+
+    source_id: str
+    """The value of the ``id`` role, else ``<file>#<row>``."""
+    values: Values
+    file: str
+    labels: dict[str, str]
+    """Columns that the card's parts are told apart by, as text."""
+
+
+Made = RawSample | list[RawSample | Rejected]
+"""What a format makes of one row."""
+
+
 @dataclass(frozen=True)
 class RawFiles:
     """The data files of one pulled dataset, and which column plays which role."""
@@ -38,34 +55,49 @@ class RawFiles:
     """The card's settings of the format."""
     prompts: list[str] = field(default_factory=list)
     """The card's requests for a caption."""
+    rows_at: str | None = None
+    """Where the rows lie in a JSON object: keys with dots between them."""
+    labels: tuple[str, ...] = ()
+    """Columns that the card's parts are told apart by."""
+    limit: int | None = None
+    """Rows to read at most, for a look."""
 
-    def rows(self) -> Iterator[tuple[str, Values] | Rejected]:
-        """``(source id, values by role)`` of every row; a row that is no object comes as Rejected.
+    def of(self, path: Path) -> RawFiles:
+        """The same for one file alone."""
+        return replace(self, files=[path])
 
-        The source id is the value of the ``id`` role, else ``<file>#<row>``.
-        """
-        wanted = list(dict.fromkeys(self.columns.values()))
-        for path in self.files:
+    def rows(self) -> Iterator[Row | Rejected]:
+        """Every row; one that is no object comes as Rejected."""
+        wanted = list(dict.fromkeys((*self.columns.values(), *self.labels)))
+        numbered = ((path, *pair) for path in self.files for pair in enumerate(read_rows(path, wanted, self.rows_at)))
+        for path, index, row in itertools.islice(numbered, self.limit):
             name = path.relative_to(self.folder).as_posix()
-            for index, row in enumerate(read_rows(path, wanted)):
-                if not isinstance(row, dict):
-                    yield Rejected(f"{name}#{index}", "row is not an object", type(row).__name__)
-                    continue
-                values = {role: row.get(column) for role, column in self.columns.items()}
-                known = values.get("id")
-                yield (plain(str(known)) if known not in (None, "") else f"{name}#{index}"), values
+            if not isinstance(row, dict):
+                yield Rejected(f"{name}#{index}", "row is not an object", type(row).__name__)
+                continue
+            values = {role: row.get(column) for role, column in self.columns.items()}
+            known = values.get("id")
+            source_id = plain(str(known)) if known not in (None, "") else f"{name}#{index}"
+            yield Row(source_id, values, name, {column: _as_label(row.get(column)) for column in self.labels})
 
-    def convert(self, make: Callable[[str, Values], RawSample]) -> Iterator[RawSample | Rejected]:
-        """Apply ``make`` to every row; what it raises as Unusable sets the row aside."""
+    def convert(self, make: Callable[[str, Values], Made]) -> Iterator[RawSample | Rejected]:
+        """Apply ``make`` to every row; what it raises as Unusable sets the row aside.
+
+        A row that holds several samples gives a list; each is then told apart by its number behind the row's id.
+        """
         for row in self.rows():
             if isinstance(row, Rejected):
                 yield row
                 continue
-            source_id, values = row
             try:
-                yield make(source_id, values)
+                made = make(row.source_id, row.values)
             except Unusable as error:
-                yield Rejected(source_id, error.reason, error.detail)
+                yield Rejected(row.source_id, error.reason, error.detail)
+                continue
+            for sample in made if isinstance(made, list) else [made]:
+                if isinstance(sample, RawSample):
+                    sample.file, sample.labels = row.file, row.labels
+                yield sample
 
     def option(self, name: str, *allowed: str) -> str:
         """The card's value of a format option; the first allowed one is the default."""
@@ -75,17 +107,27 @@ class RawFiles:
         return value
 
 
-def read_rows(path: Path, columns: list[str] | None = None) -> Iterator[Any]:
-    """The rows of one file as Python values; raises Refusal when the file is damaged."""
+def _as_label(value: Any) -> str:
+    """A cell as the text that a rule looks at."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def read_rows(path: Path, columns: list[str] | None = None, rows_at: str | None = None) -> Iterator[Any]:
+    """The rows of one file as Python values; raises Refusal when the file is damaged.
+
+    ``rows_at`` says where the list of rows lies when a JSON file holds an object.
+    """
     if path.suffix == ".parquet":
         yield from _parquet_rows(path, columns)
     elif path.suffix == ".jsonl":
         yield from _json_lines(path)
     else:
-        yield from _json_array(path)
+        yield from _json_array(path, rows_at)
 
 
-def columns_of(path: Path) -> set[str]:
+def columns_of(path: Path, rows_at: str | None = None) -> set[str]:
     """Column names of a parquet file, or the keys of the first rows of a JSON file."""
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
@@ -93,7 +135,7 @@ def columns_of(path: Path) -> set[str]:
         with _damage_as_refusal(path):
             return set(pq.read_schema(path).names)
     found: set[str] = set()
-    for index, row in enumerate(read_rows(path)):
+    for index, row in enumerate(read_rows(path, rows_at=rows_at)):
         if index == ROWS_LOOKED_AT:
             break
         found.update(row if isinstance(row, dict) else ())
@@ -129,29 +171,71 @@ def _json_lines(path: Path) -> Iterator[Any]:
                 raise _damaged(path, f"line {number} is not JSON ({error})") from None
 
 
-def _json_array(path: Path) -> Iterator[Any]:
-    """Elements of a top-level JSON array, one at a time: memory does not grow with the file."""
+def _json_array(path: Path, rows_at: str | None = None) -> Iterator[Any]:
+    """Elements of a JSON array, one at a time: memory does not grow with the file."""
     with _damage_as_refusal(path), path.open(encoding="utf-8-sig") as file:
-        text = file.read(CHUNK_CHARACTERS).lstrip()
-        if not text.startswith("["):
-            raise _damaged(path, "is not a JSON array of rows")
-        elements = _Elements(path, file, text)
+        elements = _Elements(path, file, file.read(CHUNK_CHARACTERS))
+        for key in rows_at.split(".") if rows_at else ():
+            if key == VALUES:
+                yield from elements.values()
+                return
+            elements.enter(key)
+        elements.open_array()
         while (element := elements.next()) is not _END:
             yield element
 
 
 _END = object()
-_AFTER_VALUE = (" ", "\t", "\r", "\n", ",", "]")
+VALUES = "*"
+"""In ``rows_at``: the values of the object are the rows."""
+_AFTER_VALUE = (" ", "\t", "\r", "\n", ",", "]", "}", ":")
 
 
 class _Elements:
-    """Decodes array elements out of a text that is read in chunks."""
+    """Decodes the elements of an array, which may lie in objects, out of a text that is read in chunks."""
 
     def __init__(self, path: Path, file: Any, text: str) -> None:
         self._path, self._file, self._text = path, file, text
-        self._at = 1
+        self._at = 0
         self._first = True
         self._decoder = json.JSONDecoder()
+
+    def open_array(self) -> None:
+        """Step into the array that begins here."""
+        if self._peek() != "[":
+            raise _damaged(self._path, "is not a JSON array of rows")
+        self._at += 1
+
+    def enter(self, key: str) -> None:
+        """Step from the object that begins here to the value of ``key``, reading past the values before it."""
+        if self._peek() != "{":
+            raise _damaged(self._path, f"has no object that could hold '{key}'")
+        self._at += 1
+        for found in self._keys():
+            if found == key:
+                return
+            self._value()
+        raise _damaged(self._path, f"has no '{key}'")
+
+    def values(self) -> Iterator[Any]:
+        """The values of the object that begins here."""
+        if self._peek() != "{":
+            raise _damaged(self._path, "holds no object of rows")
+        self._at += 1
+        for _ in self._keys():
+            yield self._value()
+
+    def _keys(self) -> Iterator[Any]:
+        """The keys of an object; whoever asks for the next one has taken the value of the last."""
+        while self._peek() != "}":
+            key = self._value()
+            if self._peek() != ":":
+                raise _damaged(self._path, f"expected ':' after {key!r}")
+            self._at += 1
+            self._peek()
+            yield key
+            if self._peek() == ",":
+                self._at += 1
 
     def next(self) -> Any:
         """The next element, or ``_END`` after the closing bracket."""
@@ -164,6 +248,10 @@ class _Elements:
             self._at += 1
             self._peek()
         self._first = False
+        return self._value()
+
+    def _value(self) -> Any:
+        """The value that begins here."""
         while True:
             try:
                 value, end = self._decoder.raw_decode(self._text, self._at)

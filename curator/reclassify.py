@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from curator.measure import Advance, Measured, measure_folder, sample_tables, write_measure
-from curator.rules import PartRules, describe, first_text
+from curator.rules import Origin, PartRules, describe, first_text
 from curator.samples import Samples, current_parts
 from registry.card import Part
 from registry.identity import digest, order_key
@@ -171,7 +171,7 @@ def _rows(table: pa.Table) -> Iterable[dict[str, Any]]:
 
 
 def _decide(rules: PartRules, row: dict[str, Any]) -> Part | None:
-    return rules.part_of(row["source_id"], row["messages"])
+    return rules.part_of(Origin(row["source_id"], part=row["part"]), row["messages"])
 
 
 def _label(row: dict[str, Any], part: Part | None) -> Label:

@@ -28,6 +28,11 @@ class Samples:
         return self.folder.name.partition("@")[2].rpartition("-")[0]
 
     @property
+    def limited(self) -> bool:
+        """True for a look at the first rows: used only when its revision is named."""
+        return "limit" in self.record.settings
+
+    @property
     def relabelled(self) -> bool:
         """True when the card's parts changed since: their current rules are then applied as a measure."""
         return bool(self.record.settings["parts"] != current_parts(self.card))
@@ -51,7 +56,7 @@ def find_samples(home: Home, dataset: str) -> Samples:
     name, _, revision = dataset.partition("@")
     card = load_card(name, home)
     there = [Samples(folder, read_record(folder), card) for folder in _folders(home, name)]
-    there = [samples for samples in there if not revision or samples.revision == revision]
+    there = [samples for samples in there if samples.revision == revision or not (revision or samples.limited)]
     if not there:
         what = f"has no samples here{' at revision ' + revision if revision else ''}"
         raise Refusal(f"dataset '{dataset}'", what, f"run 'curator pull {name}'")

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from curator.reading import DATA_SUFFIXES, RawFiles, columns_of
+from curator.rules import labels_of
 from registry.card import Card, Source
 from registry.discovery import load_module, names, package_folder
 from registry.errors import Refusal
@@ -66,13 +67,14 @@ class Form:
             "files": self.source.files,
             "config": self.source.config,
             "splits": self.source.splits,
+            **({"rows_at": self.source.rows_at} if self.source.rows_at else {}),
         }
 
 
 def forms(card: Card, repo: str | None = None) -> list[Form]:
     """The card's forms, main first; with ``repo``, those published there come before all others."""
     main = Form(card.format, card.columns, card.options, card.source)
-    others = [Form(a.format, a.columns, a.options, a.source or Source()) for a in card.alternates]
+    others = [Form(a.format, a.columns, a.options, a.source or Source()) for a in card.alternates if a.format]
     return sorted([main, *others], key=lambda form: repo is not None and form.source.hub_repo != repo)
 
 
@@ -95,9 +97,10 @@ def recognise(card: Card, folder: Path, repo: str | None = None) -> tuple[Form, 
         if not files:
             misses.append(f"{form.format}: no data file matches")
             continue
-        missing = form.missing(columns_of(files[0]))
+        missing = form.missing(columns_of(files[0], form.source.rows_at))
         if not missing:
-            return form, RawFiles(folder, files, form.roles(), form.options, card.prompts)
+            rows_at, labels = form.source.rows_at, labels_of(card.parts)
+            return form, RawFiles(folder, files, form.roles(), form.options, card.prompts, rows_at, labels)
         misses.append(f"{form.format}: {files[0].name} has no column {', '.join(missing)}")
     raise Refusal(
         f"{card.name}: {folder.name}",

@@ -18,6 +18,8 @@ from registry.store import Home
 from registry.taxonomy import SLUGS
 from registry.yaml_file import StrictModel, load
 
+PLACE = re.compile(r"\{(?::0(\d{1,2})d)?\}")
+"""The one place of a path template."""
 PACKAGED = Path(__file__).parent / "datasets"
 
 
@@ -33,14 +35,16 @@ class Source(StrictModel):
     revisions_seen: list[str] = Field(default_factory=list)
     files: list[str] = Field(default_factory=list)
     """Glob patterns of the files to take; empty = all data files."""
+    rows_at: str | None = None
+    """Where the rows lie in a JSON file that holds an object: keys with dots between them; ``*`` = its values."""
     gated: str | None = None
 
 
 class Alternate(StrictModel):
     """Another published form of the same data, told apart by its columns."""
 
-    format: str
-    """Format of this copy (a file in ``curator/formats``)."""
+    format: str | None
+    """Format of this copy (a file in ``curator/formats``); null = its columns are not established."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Role that the format reads -> column name in this copy."""
     options: dict[str, str] = Field(default_factory=dict)
@@ -60,6 +64,10 @@ class Rule(StrictModel):
     """Regular expression (search) on the first answer."""
     source_id: str | None = None
     """Regular expression (search) on the row's id in the source."""
+    file: str | None = None
+    """Glob on the name of the published file that holds the row."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Column -> regular expression (search) on its value as text; a missing value is empty text."""
 
     @field_validator("request", "answer", "source_id")
     @classmethod
@@ -70,6 +78,13 @@ class Rule(StrictModel):
             except re.error as error:
                 raise ValueError(f"not a regular expression ({error})") from None
         return pattern
+
+    @field_validator("columns")
+    @classmethod
+    def _all_compile(cls, patterns: dict[str, str]) -> dict[str, str]:
+        for pattern in patterns.values():
+            cls._compiles(pattern)
+        return patterns
 
 
 class Part(StrictModel):
@@ -89,6 +104,27 @@ class Part(StrictModel):
         if slug not in SLUGS:
             raise ValueError(f"unknown category '{slug}'{did_you_mean(slug, SLUGS)}")
         return slug
+
+
+class Pictures(StrictModel):
+    """Where the pictures are that rows name, when they are not inside the rows."""
+
+    regime: Literal["embedded", "archive", "external", "url", "none"] | None = None
+    """In the rows, in archives beside them, in folders that others publish, behind addresses, or none at all."""
+    paths: list[str] = Field(default_factory=list)
+    """Templates of a picture's path, tried in order: ``{}`` stands for what the row names, ``{:012d}`` for a number
+    with leading zeros. None = the row names the path."""
+    folders: dict[str, str] = Field(default_factory=dict)
+    """Folder that the paths begin with -> where its files are to be had."""
+    note: str | None = None
+
+    @field_validator("paths")
+    @classmethod
+    def _one_place(cls, templates: list[str]) -> list[str]:
+        for template in templates:
+            if len(PLACE.findall(template)) != 1 or "{" in PLACE.sub("", template):
+                raise ValueError(f"path template '{template}' needs one {{}} or {{:012d}}, and no other braces")
+        return templates
 
 
 class Licence(StrictModel):
@@ -137,11 +173,14 @@ class Card(StrictModel):
     languages: list[str] = Field(default_factory=list)
     licence: Licence = Field(default_factory=Licence)
     size: Size = Field(default_factory=Size)
-    image_regime: str | None = None
-    """embedded | archive | external | none."""
+    pictures: Pictures = Field(default_factory=Pictures)
+    expected_rejections: dict[str, str] = Field(default_factory=dict)
+    """Reason of a rejection -> why so many rows of this dataset meet it; such rows do not count towards the limit."""
     quality_notes: list[str] = Field(default_factory=list)
     overlaps: list[str] = Field(default_factory=list)
     """Benchmarks whose pictures or questions are known to be in here, with counts."""
+    role: Literal["table3", "baseline", "baseline_part", "improved_baseline", "pretrain", "other"] = "other"
+    """What it is to the paper: one of Table 3's candidates, the baseline or a part of it, a pretraining set."""
     paper_status: Literal["certain", "possible", "unlikely"] | None = None
     """Whether it is among the paper's 17; never stated as fact by the paper."""
     citation: Citation = Field(default_factory=Citation)
@@ -168,8 +207,12 @@ class Card(StrictModel):
         """Identity of everything that decides what the samples are (facts for people are not part of it)."""
         fields = self.model_dump(
             mode="json",
-            include={"name", "format", "columns", "options", "alternates", "parts", "prompts"},
-            exclude={"alternates": {"__all__": {"note"}}, "parts": {"__all__": {"table3_unit", "rows"}}},
+            include={"name", "format", "columns", "options", "alternates", "parts", "prompts", "pictures"},
+            exclude={
+                "alternates": {"__all__": {"note"}},
+                "parts": {"__all__": {"table3_unit", "rows"}},
+                "pictures": {"regime", "folders", "note"},
+            },
         )
         return digest(fields)
 

@@ -76,7 +76,7 @@ def dataset_row(name: str, card: Row, pulled: list[str] | None = None) -> Row:
         "samples": _whole(name, "size.samples", size.get("samples")),
         "images": _whole(name, "size.images", size.get("images")),
         "exact": size.get("exact") == "true",
-        "image_regime": card.get("image_regime"),
+        "image_regime": _mapping(card, "pictures").get("regime"),
         "languages": _list(card, "languages"),
         "licence": licence.get("annotations"),
         "images_licence": licence.get("images"),

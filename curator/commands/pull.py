@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -14,60 +15,101 @@ from curator.output import Advance, note, print_fields, print_json, print_table,
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from curator.normalise import Normalised
+    from curator.normalise import Look, Normalised
     from curator.pull import Offer, Pulled
+    from registry.card import Card
+    from registry.store import Home
+
+POLICIES = ("any", "limit", "complete")
 
 
 @click.command(name="pull")
-@click.argument("dataset")
+@click.argument("datasets", nargs=-1, required=True, metavar="DATASET...")
 @click.option(
-    "--source",
+    "--from",
+    "source",
     type=PathValue(file_okay=False),
     metavar="FOLDER",
     help="A local copy of the published files instead of the Hub.",
 )
 @click.option("--link", is_flag=True, help="Hard links instead of copies of local files: never edit those then.")
+@click.option(
+    "--images",
+    type=PathValue(exists=True, file_okay=False),
+    metavar="FOLDER",
+    help="Pictures that the rows name and the dataset does not hold (it has e.g. coco/train2017/ in it).",
+)
 @click.option("--repo", metavar="ORG/NAME", help="Another copy that the card names as an alternate.")
 @click.option("--revision", metavar="REV", help="Branch, tag or commit; default: the card's, else the newest.")
 @click.option(
     "--endpoint", envvar="HF_ENDPOINT", show_envvar=True, metavar="URL", help="A Hub-compatible server to ask."
 )
-@click.option("--allow-rejected", is_flag=True, help="Go on when many rows cannot be used.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Normalise the first N rows only, for a look.")
+@click.option(
+    "--policy",
+    type=click.Choice(POLICIES),
+    default="limit",
+    show_default=True,
+    help="How many rows may be unusable: any, at most 5 %, or none and all that are declared (complete).",
+)
 @home_option
 @json_option
 @dry_run_option
-def command(dataset: str, home: Path, as_json: bool, dry_run: bool, allow_rejected: bool, **origin: Any) -> None:
-    r"""Download DATASET at a fixed revision and normalise it to samples.
+def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool, policy: str, **origin: Any) -> None:
+    r"""Download DATASETs at a fixed revision and normalise them to samples.
 
-    Rows that cannot be used are set aside with a reason. What is done already is not done again; a run that
-    was stopped is continued by the same command. Gated datasets need HF_TOKEN.
+    Rows that cannot be used are set aside with a reason, and a ledger says what was declared, found, kept and
+    missing. What is done already is not done again; a run that was stopped is continued by the same command.
+    Gated datasets need HF_TOKEN.
 
     \b
     Examples:
       curator pull tabmwp --dry-run
-      curator pull openmoji --source ~/data/openmoji --json
+      curator pull openmoji --from ~/data/openmoji --json
+      curator pull vsr sharegpt4v --images ~/pictures --limit 100
     """
     from curator.arrow import import_arrow
-    from curator.normalise import normalise
-    from curator.pull import make_offer, pull
+    from curator.normalise import Look
     from registry.card import load_card
+    from registry.errors import Refusal
     from registry.store import Home
 
     import_arrow()
-    data_home, card = Home(home), load_card(dataset, Home(home))
-    link, endpoint = origin.pop("link"), origin["endpoint"]
-    offer = make_offer(card, **origin)
+    given = [f"--{'from' if name == 'source' else name}" for name in ("source", "repo", "revision") if origin[name]]
+    if given and len(datasets) > 1:
+        raise Refusal(given[0], "is for one dataset", "name one dataset, or leave it out")
+    look = Look(origin.pop("limit"), origin.pop("images"))
+    cards = [load_card(name, Home(home)) for name in datasets]
+    results = [_pull_one(Home(home), card, look, policy, dry_run, origin, as_json) for card in cards]
+    if as_json:
+        print_json(results[0] if len(results) == 1 else results)
+    short = {name: told for name, result in zip(datasets, results, strict=True) if (told := _shortfalls(result))}
+    if policy == "complete" and short and not dry_run:
+        what = "; ".join(f"{name}: {', '.join(told)}" for name, told in short.items())
+        raise Refusal("--policy complete", what, "see ledger.json beside the samples, or choose another policy")
+
+
+def _pull_one(
+    home: Home, card: Card, look: Look, policy: str, dry_run: bool, origin: dict[str, Any], as_json: bool
+) -> dict[str, Any]:
+    """Pull and normalise one dataset; what ``--json`` prints of it."""
+    from curator.normalise import normalise
+    from curator.pull import make_offer, pull
+
+    chosen = {name: origin[name] for name in ("source", "repo", "revision", "endpoint")}
+    offer = make_offer(card, **chosen)
     if dry_run:
-        _print_offer(offer, offer.folder(data_home), as_json)
-        return
-    with progress(f"pull {dataset}", len(offer.files), "files") if offer.repo is None else _download(offer) as advance:
-        pulled = pull(data_home, offer, endpoint=endpoint, link=link, advance=advance)
-    with progress(f"normalise {dataset}", unit="rows") as advance:
-        made = normalise(data_home, card, pulled.folder, allow_rejected=allow_rejected, advance=advance)
+        return _print_offer(offer, offer.folder(home), as_json)
+    bar = progress(f"pull {card.name}", len(offer.files), "files") if offer.repo is None else _download(offer)
+    with bar as advance:
+        pulled = pull(home, offer, endpoint=origin["endpoint"], link=origin["link"], advance=advance)
+    with progress(f"normalise {card.name}", look.limit, "rows") as advance:
+        allow = policy == "any"
+        made = normalise(home, card, pulled.folder, look=look, allow_rejected=allow, advance=advance)
     if made.already_there:
         done = "pictures that were missing were put back" if made.restored else "nothing to do, these samples are here"
-        note(f"{dataset}: {done}")
-    _print_result(pulled, made, as_json)
+        note(f"{card.name}: {done}")
+    return _print_result(pulled, made, as_json)
 
 
 @contextlib.contextmanager
@@ -77,7 +119,7 @@ def _download(offer: Offer) -> Iterator[Advance]:
     yield lambda _files: None
 
 
-def _print_offer(offer: Offer, folder: Path, as_json: bool) -> None:
+def _print_offer(offer: Offer, folder: Path, as_json: bool) -> dict[str, Any]:
     fields = {
         "dataset": offer.name,
         "revision": offer.revision,
@@ -88,22 +130,50 @@ def _print_offer(offer: Offer, folder: Path, as_json: bool) -> None:
         "left_out": offer.left_out,
         "raw": str(folder),
     }
-    print_json(fields) if as_json else print_fields(fields.items())
+    if not as_json:
+        print_fields(fields.items())
+    return fields
 
 
-def _print_result(pulled: Pulled, made: Normalised, as_json: bool) -> None:
+def _print_result(pulled: Pulled, made: Normalised, as_json: bool) -> dict[str, Any]:
+    from curator.ledger import LEDGER
+
     record = made.record
-    fields = {
+    fields: dict[str, Any] = {
         "raw": str(pulled.folder),
         "samples": str(made.folder),
         "rows_in": record.rows_in,
         "rows_out": record.rows_out,
         "rejected": sum(record.rejected.values()),
     }
-    if as_json:
-        print_json({**fields, "rejected": record.rejected, "digest": record.digest})
-        return
-    print_fields(fields.items())
-    if record.rejected:
+    ledger = json.loads((made.folder / LEDGER).read_bytes())
+    if not as_json:
+        print_fields(fields.items())
+        _print_ledger(ledger)
+    return {**fields, "rejected": record.rejected, "digest": record.digest, "ledger": ledger}
+
+
+def _print_ledger(ledger: dict[str, Any]) -> None:
+    """What differs from what was declared, and why rows were set aside."""
+    declared, found = ledger["declared"], ledger["found"]
+    if declared["samples"] is not None and declared["samples"] != found:
+        about = "" if declared["exact"] else "about "
+        note(f"{ledger['dataset']}: {about}{declared['samples']:,} rows declared, {found:,} found")
+    if len(ledger["parts"]) > 1:
         click.echo()
-        print_table(("reason", "rows"), sorted(record.rejected.items(), key=lambda item: -item[1]))
+        parts = [(p["part"], p["category"], p["declared"] or "-", p["kept"]) for p in ledger["parts"]]
+        print_table(("part", "category", "declared", "kept"), parts)
+    if ledger["rejected"]:
+        click.echo()
+        why = ledger["expected_rejections"]
+        rows = [(reason, count, why.get(reason, "")) for reason, count in ledger["rejected"].items()]
+        print_table(("reason", "rows", "expected because"), sorted(rows, key=lambda row: -row[1]))
+    if ledger["missing_images"]:
+        click.echo()
+        print_table(("folder of missing pictures", "rows"), list(ledger["missing_images"].items()))
+
+
+def _shortfalls(result: dict[str, Any]) -> list[str]:
+    from curator.ledger import shortfalls
+
+    return shortfalls(result["ledger"]) if "ledger" in result else []

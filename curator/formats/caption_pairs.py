@@ -1,4 +1,7 @@
-"""Rows of a picture and its caption. The request is one of the card's ``prompts``, drawn by the row's id."""
+"""Rows of a picture and its caption (of several captions the first).
+
+The request is one of the card's ``prompts``, drawn by the row's id.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,8 @@ def rows(source: RawFiles) -> Iterator[RawSample | Rejected]:
         if not images:
             raise Unusable("no image")
         request = prompts[order_key("caption request", source_id) % len(prompts)]
-        caption = text_of(row["caption"], "caption").strip()
+        said = row["caption"]
+        caption = text_of(said[0] if isinstance(said, list) and said else said, "caption").strip()
         return RawSample(source_id, images, [("user", with_markers(request, len(images))), ("assistant", caption)])
 
     return source.convert(sample)

@@ -34,10 +34,11 @@ def _sample(source_id: str, row: Values) -> RawSample:
     conversations = row["conversations"]
     if not isinstance(conversations, list) or not conversations:
         raise Unusable("no conversations", type(conversations).__name__)
-    return RawSample(source_id, pictures_of(row["image"]), [_turn(turn) for turn in conversations])
+    return RawSample(source_id, pictures_of(row["image"]), [turn_of(turn) for turn in conversations])
 
 
-def _turn(turn: Any) -> Turn:
+def turn_of(turn: Any) -> Turn:
+    """One turn, ``{from, value}`` or ``{role, content}``; raises Unusable when it is neither."""
     if not isinstance(turn, dict):
         raise Unusable("turn is not an object", type(turn).__name__)
     said_by = turn.get("from", turn.get("role"))

@@ -36,10 +36,14 @@ def rows(source: RawFiles) -> Iterator[RawSample | Rejected]:
 
 
 def commonest(answer: Any) -> str:
-    """The answer, or the commonest of several (the first of equals); also of VQAv2's ``{answer: …}`` objects."""
+    """The answer, or the commonest of several (the first of equals).
+
+    Also of objects: VQAv2's ``{answer: …}`` and ScreenQA's ``{full_answer: …}``.
+    """
     if not isinstance(answer, list):
         return text_of(answer, "answer").strip()
-    texts = [text_of(a.get("answer") if isinstance(a, dict) else a, "answer").strip() for a in answer]
+    bare = [a.get("answer", a.get("full_answer")) if isinstance(a, dict) else a for a in answer]
+    texts = [text_of(a, "answer").strip() for a in bare]
     if not texts:
         raise Unusable("no answer")
     return Counter(texts).most_common(1)[0][0]

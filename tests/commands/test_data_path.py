@@ -98,7 +98,7 @@ def refused(folder: Path, *arguments: str | Path) -> str:
 
 def pull_both(folder: Path) -> None:
     for name in ("pics", "chats"):
-        assert answer(folder, "pull", name, "--source", folder / name)["rejected"] == {}
+        assert answer(folder, "pull", name, "--from", folder / name)["rejected"] == {}
 
 
 def test_from_files_to_a_mix_and_the_same_again(filled: Home, tmp_path: Path) -> None:
@@ -113,17 +113,17 @@ def test_from_files_to_a_mix_and_the_same_again(filled: Home, tmp_path: Path) ->
 
 
 def test_text_goes_to_stdout_and_notes_to_stderr(home: Home, tmp_path: Path) -> None:
-    first = curator(tmp_path, "pull", "pics", "--source", tmp_path / "pics")
+    first = curator(tmp_path, "pull", "pics", "--from", tmp_path / "pics")
     assert first.returncode == 0
     assert "rows_out  30" in first.stdout
-    again = curator(tmp_path, "pull", "pics", "--source", tmp_path / "pics")
+    again = curator(tmp_path, "pull", "pics", "--from", tmp_path / "pics")
     assert "nothing to do" in again.stderr
     assert again.stdout == first.stdout
 
 
 def test_a_dry_run_of_pull_writes_nothing(home: Home, tmp_path: Path) -> None:
     before = file_bytes(home.path)
-    offer = answer(tmp_path, "pull", "pics", "--source", tmp_path / "pics", "--dry-run")
+    offer = answer(tmp_path, "pull", "pics", "--from", tmp_path / "pics", "--dry-run")
     assert (offer["files"], offer["left_out"]) == (1, 0)
     assert file_bytes(home.path) == before
 
@@ -184,26 +184,26 @@ def test_pull_from_a_hub_compatible_server(hub: Hub, home: Home, tmp_path: Path)
 
 def test_what_is_wrong_is_refused_in_words(home: Home, tmp_path: Path) -> None:
     assert "did you mean 'pics'" in refused(tmp_path, "pull", "pic")
-    assert "is no folder" in refused(tmp_path, "pull", "pics", "--source", tmp_path / "absent")
-    assert "pass --source" in refused(tmp_path, "pull", "chats")
+    assert "is no folder" in refused(tmp_path, "pull", "pics", "--from", tmp_path / "absent")
+    assert "pass --from" in refused(tmp_path, "pull", "chats")
     assert "run 'curator pull pics'" in refused(tmp_path, "build-mix", tmp_path / "both.yaml")
     assert "run 'curator pull pics'" in refused(tmp_path, "filter", "pics")
     assert "there is none of that name" in refused(tmp_path, "build-mix", "absent-recipe")
     write_json(tmp_path / "wrong.yaml", {"name": "w", "parts": [{"dataset": "pics", "chose": 3}]})
     assert "did you mean 'choose'" in refused(tmp_path, "build-mix", tmp_path / "wrong.yaml")
     write_json(tmp_path / "bad" / "rows.json", [{"id": 1, "conversations": []}] * 4)
-    told = refused(tmp_path, "pull", "chats", "--source", tmp_path / "bad")
-    assert "Traceback" not in curator(tmp_path, "pull", "chats", "--source", tmp_path / "bad").stderr
+    told = refused(tmp_path, "pull", "chats", "--from", tmp_path / "bad")
+    assert "Traceback" not in curator(tmp_path, "pull", "chats", "--from", tmp_path / "bad").stderr
     assert "4 of 4 rows cannot be used: no conversations (4)" in told
-    assert "--allow-rejected" in told
-    done = curator(tmp_path, "pull", "chats", "--source", tmp_path / "bad", "--allow-rejected")
+    assert "--policy any" in told
+    done = curator(tmp_path, "pull", "chats", "--from", tmp_path / "bad", "--policy", "any")
     assert done.returncode == 0
     assert "no conversations     4" in done.stdout
 
 
 def test_control_codes_of_foreign_text_are_shown_not_sent(home: Home, tmp_path: Path) -> None:
     write_json(tmp_path / "bad" / "rows.json", [{"id": "\x1b]0;title\x07", "conversations": []}])
-    assert "\x1b" not in refused(tmp_path, "pull", "chats", "--source", tmp_path / "bad")
+    assert "\x1b" not in refused(tmp_path, "pull", "chats", "--from", tmp_path / "bad")
 
 
 @pytest.mark.parametrize("command", ["pull", "filter", "reclassify", "build-mix"])
@@ -222,6 +222,8 @@ def test_help_has_an_example_and_loads_nothing_heavy(command: str, tmp_path: Pat
     assert not imported & heavy
 
 
-@pytest.mark.parametrize("arguments", [["pull"], ["filter"], ["build-mix"], ["pull", "a", "b"], ["filter", "--bogus"]])
+@pytest.mark.parametrize(
+    "arguments", [["pull"], ["filter"], ["build-mix"], ["pull", "a", "--limit", "0"], ["filter", "--bogus"]]
+)
 def test_wrong_usage_is_exit_2(arguments: list[str], tmp_path: Path) -> None:
     assert curator(tmp_path, *arguments).returncode == 2

@@ -81,7 +81,7 @@ def add_sums(home: Home, source: Path, count: int, name: str = "sums", padding: 
 def _pull(home: Home, source: Path, name: str, card: str) -> None:
     home.cards.mkdir(parents=True, exist_ok=True)
     (home.cards / f"{name}.yaml").write_text(card)
-    done = CliRunner().invoke(command, [name, "--source", str(source / name), "--home", str(home.path)])
+    done = CliRunner().invoke(command, [name, "--from", str(source / name), "--home", str(home.path)])
     assert done.exit_code == 0, done.output
 
 

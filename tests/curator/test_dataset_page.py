@@ -94,7 +94,7 @@ def test_composition_counts_what_filters_dropped() -> None:
     ("folder", "line"),
     [
         ("a@0123456789ab-ffff", "curator pull a --revision 0123456789ab\n"),
-        ("a@local-01-ffff", "curator pull a --source FOLDER"),
+        ("a@local-01-ffff", "curator pull a --from FOLDER"),
         ("a-ffff", "curator pull a\n"),
     ],
 )

@@ -111,8 +111,9 @@ def test_image_cells_of_every_kind() -> None:
     assert pictures_of(None) == []
     assert pictures_of("a.png") == ["a.png"]
     assert pictures_of(" ") == []
+    assert pictures_of(2406) == ["2406"]
     assert pictures_of({"bytes": b"x", "path": "a.png"}) == [b"x"]
     assert pictures_of({"bytes": None, "path": "a.png"}) == ["a.png"]
     assert pictures_of([{"bytes": b"x", "path": None}, "b.png", None]) == [b"x", "b.png"]
     with pytest.raises(Unusable, match="not a picture"):
-        pictures_of(3)
+        pictures_of(3.5)

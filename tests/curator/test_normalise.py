@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from curator import ledger as ledger_module
 from curator import normalise as normalise_module
 from curator.normalise import normalise, plan
 from curator.pictures import Pictures
@@ -137,7 +138,7 @@ def test_too_many_rejected_rows_stop_the_run_and_name_the_reasons(home: Home, tm
 
 
 def test_a_card_that_fits_nothing_stops_early(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(normalise_module, "EARLY_ROWS", 250)
+    monkeypatch.setattr(ledger_module, "EARLY_ROWS", 250)
     write_json(tmp_path / "p" / "rows.json", [{"id": "a", "conversations": []}] * 2000)
     with pytest.raises(Refusal, match="250 of 250 rows"):
         pulled(home, write_card(home, "x", format="llava_chat"), tmp_path / "p")

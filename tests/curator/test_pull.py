@@ -313,7 +313,7 @@ def test_a_mirror_that_the_card_does_not_name_is_read_by_its_columns(
 
 
 def test_a_card_without_a_repository_needs_one(home: Home) -> None:
-    with pytest.raises(Refusal, match="--repo, or pass --source"):
+    with pytest.raises(Refusal, match="--repo, or pass --from"):
         offer_from_hub(write_card(home, "none", format="llava_chat"))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from curator import reading
 from curator.raw_sample import Rejected
-from curator.reading import RawFiles, columns_of, read_rows
+from curator.reading import RawFiles, Row, columns_of, read_rows
 from registry.errors import Refusal
 from tests.curator.data_home import write_json, write_parquet
 
@@ -38,7 +38,7 @@ def test_a_json_array_is_read_the_same_whatever_the_chunks(rows: list[object], c
         ('[{"a": 1} {"a": 2}]', "expected ','"),
         ('[{"a": 1}, {"a": ]', "is not JSON"),
         ('{"a": 1}', "not a JSON array"),
-        ("", "not a JSON array"),
+        ("", "ends inside"),
         ("[" * 100_000, "not JSON|recursion|deep"),
     ],
 )
@@ -90,9 +90,40 @@ def test_rows_without_an_id_are_named_by_file_and_row(tmp_path: Path) -> None:
     write_json(tmp_path / "deep" / "a.json", [{"id": 7}, {"id": None}, [], {"id": "\ud800"}])
     files = RawFiles(tmp_path, [tmp_path / "deep" / "a.json"], {"id": "id", "text": "absent"})
     rows = list(files.rows())
-    assert [row[0] for row in rows if not isinstance(row, Rejected)] == ["7", "deep/a.json#1", "\\ud800"]
+    assert [row.source_id for row in rows] == ["7", "deep/a.json#1", "deep/a.json#2", "\\ud800"]
     assert rows[2] == Rejected("deep/a.json#2", "row is not an object", "list")
-    assert rows[0] == ("7", {"id": 7, "text": None})
+    assert rows[0] == Row("7", {"id": 7, "text": None}, "deep/a.json", {})
+
+
+def test_labels_are_the_cells_that_rules_look_at_as_text(tmp_path: Path) -> None:
+    path = write_json(tmp_path / "a.json", [{"kind": "qa", "n": 3, "l": ["é"]}, {}])
+    rows = RawFiles(tmp_path, [path], {}, labels=("kind", "n", "l")).rows()
+    assert [row.labels for row in rows if isinstance(row, Row)] == [
+        {"kind": "qa", "n": "3", "l": '["é"]'},
+        {"kind": "", "n": "", "l": ""},
+    ]
+
+
+def test_a_limit_reads_the_first_rows_of_all_files_together(tmp_path: Path) -> None:
+    paths = [write_json(tmp_path / f"{name}.json", [{"id": f"{name}{i}"} for i in range(3)]) for name in "ab"]
+    rows = RawFiles(tmp_path, paths, {"id": "id"}, limit=4).rows()
+    assert [row.source_id for row in rows] == ["a0", "a1", "a2", "b0"]
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
+def test_rows_that_lie_inside_an_object_are_streamed(
+    tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "CHUNK_CHARACTERS", chunk)
+    path = tmp_path / "rows.json"
+    rows = [{"q": "a}]"}, {"q": 2}]
+    path.write_text(json.dumps({"info": {"data": [0]}, "n": 1.5, "data": {"x": "}", "questions": rows, "more": 3}}))
+    assert list(read_rows(path, rows_at="data.questions")) == rows
+    assert columns_of(path, "data.questions") == {"q"}
+    with pytest.raises(Refusal, match="has no 'answers'"):
+        list(read_rows(path, rows_at="data.answers"))
+    with pytest.raises(Refusal, match="no object that could hold 'deep'"):
+        list(read_rows(path, rows_at="data.questions.deep"))
 
 
 def test_an_option_has_a_default_and_known_values(tmp_path: Path) -> None:

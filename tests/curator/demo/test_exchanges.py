@@ -95,7 +95,8 @@ def test_mismatched_captions_are_wrong_about_every_thing_and_always_in_the_same_
         row = exchanges.mismatched_caption(Draws("mismatch", i))
         assert row.picture == picture_bytes(scene)
         request, instruction = row.turns[0][0].split("\n")
-        assert request in CAPTION_REQUESTS and instruction == OPEN
+        assert request in CAPTION_REQUESTS
+        assert instruction == OPEN
         assert row.turns[0][1] == caption(exchanges.confused(scene))
         for cell, said in zip(scene.cells, reversed(exchanges.confused(scene).cells), strict=True):
             assert (cell is None) == (said is None)

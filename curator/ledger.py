@@ -1,0 +1,120 @@
+"""The completeness ledger of a pull: what was declared, found, kept and set aside, and which pictures are missing.
+
+The loudest complaint about published datasets is pictures that are named and not there, noticed hours into a
+training run; and counts that differ from the paper's. Both are said here, before anything is trained.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from curator.pictures import MISSING
+from registry.card import Card
+from registry.errors import Refusal
+
+LEDGER = "ledger.json"
+MAX_REJECTED = 0.05
+"""Share of rejected rows above which a run stops: beyond it the card, not the data, is likely to be wrong."""
+EARLY_ROWS = 2000
+"""After this many rows, all of them rejected, a run stops without reading the rest."""
+_FOLDER_DEPTH = 2
+"""Folders of a missing picture's path that it is counted under."""
+_FOLDERS_TOLD = 20
+
+
+@dataclass
+class Account:
+    """Counts of one run over published rows."""
+
+    card: Card
+    allow_rejected: bool = False
+    kept: Counter[str] = field(default_factory=Counter)
+    """Part -> samples."""
+    rejected: Counter[str] = field(default_factory=Counter)
+    """Reason -> rows."""
+    missing: Counter[str] = field(default_factory=Counter)
+    """Folder -> rows whose picture is not there."""
+    example: str = ""
+    """The first rejected row, for people."""
+
+    @property
+    def rows_out(self) -> int:
+        """Samples."""
+        return self.kept.total()
+
+    @property
+    def rows_in(self) -> int:
+        """Every row that was seen."""
+        return self.rows_out + self.rejected.total()
+
+    @property
+    def unexpected(self) -> int:
+        """Rejected rows that the card does not foresee."""
+        foreseen = self.card.expected_rejections
+        return sum(count for reason, count in self.rejected.items() if reason not in foreseen)
+
+    def set_aside(self, source_id: str, reason: str, detail: str) -> None:
+        """Count a row that cannot be used."""
+        self.rejected[reason] += 1
+        if reason == MISSING:
+            folders = PurePosixPath(detail).parts[:-1][:_FOLDER_DEPTH]
+            self.missing["/".join(folders) or "."] += 1
+        self.example = self.example or f"{source_id}: {reason} {detail}".strip()
+
+    def check_limit(self, *, at_end: bool = False) -> None:
+        """Raise Refusal over the limit; before the end only when nothing at all could be used so far."""
+        early = self.rows_out == 0 and self.rows_in == EARLY_ROWS
+        if self.allow_rejected or not (at_end or early):
+            return
+        total, name = self.rows_in, self.card.name
+        if not total:
+            raise Refusal(name, "the files hold no rows", "check the source, or pass --policy any")
+        if self.unexpected <= MAX_REJECTED * total and self.rows_out:
+            return
+        reasons = ", ".join(f"{reason} ({count:,})" for reason, count in self.rejected.most_common(5))
+        what = f"{self.rejected.total():,} of {total:,} rows cannot be used: {reasons}; first: {self.example}"
+        raise Refusal(name, what, self._way_out())
+
+    def _way_out(self) -> str:
+        if self.rejected.most_common(1)[0][0] != MISSING:
+            return f"correct the card, or pass --policy any to go on above {MAX_REJECTED:.0%}"
+        wanted = ", ".join(
+            folder + (f" (from {self.card.pictures.folders[folder]})" if folder in self.card.pictures.folders else "")
+            for folder, _ in self.missing.most_common(5)
+        )
+        return f"get {wanted} and name the folder that holds it with --images"
+
+    def ledger(self) -> dict[str, Any]:
+        """The account as it is written beside the samples."""
+        size = self.card.size
+        return {
+            "dataset": self.card.name,
+            "declared": {"samples": size.samples, "images": size.images, "exact": size.exact},
+            "found": self.rows_in,
+            "kept": self.rows_out,
+            "rejected": dict(sorted(self.rejected.items())),
+            "expected_rejections": self.card.expected_rejections,
+            "missing_images": dict(self.missing.most_common(_FOLDERS_TOLD)),
+            "parts": [
+                {"part": part.name, "category": part.category, "declared": part.rows, "kept": self.kept[part.name]}
+                for part in self.card.parts
+            ],
+        }
+
+
+def shortfalls(ledger: dict[str, Any]) -> list[str]:
+    """In what the dataset is not what it declares to be; empty when it is whole."""
+    declared, found = ledger["declared"], ledger["found"]
+    told = [f"{count:,} rows set aside: {reason}" for reason, count in ledger["rejected"].items()]
+    if declared["exact"] and declared["samples"] is not None and declared["samples"] != found:
+        told.append(f"{declared['samples']:,} rows declared and {found:,} found")
+    if declared["exact"]:
+        told += [
+            f"part {part['part']}: {part['declared']:,} rows declared and {part['kept']:,} kept"
+            for part in ledger["parts"]
+            if part["declared"] is not None and part["declared"] != part["kept"]
+        ]
+    return told

@@ -1,0 +1,77 @@
+"""Every card is pulled from a Hub that serves small data in its publisher's own schema."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from curator.ledger import LEDGER
+from curator.normalise import Look, Normalised, normalise
+from curator.pull import make_offer, pull
+from registry.card import PACKAGED, load_card, read_card
+from registry.discovery import names
+from registry.store import Home
+from tests.datasets.published import file_bytes
+from tests.hub.server import Hub
+
+FIXTURES = Path(__file__).parent
+CARDS = names(PACKAGED, ".yaml")
+
+
+def fixture(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def made_from(name: str, hub: Hub, root: Path) -> Normalised:
+    """The card's samples, pulled from the Hub, or from a folder where the card names no repository."""
+    golden, card, home = fixture(name), load_card(name), Home(root / "home")
+    files = {path: file_bytes(path, content) for path, content in golden["files"].items()}
+    for path, content in golden.get("images", {}).items():
+        (root / "images" / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / "images" / path).write_bytes(file_bytes(path, content))
+    if card.source.hub_repo:
+        hub.seed(card.source.hub_repo, files)
+        offer = make_offer(card, endpoint=hub.url)
+    else:
+        for path, data in files.items():
+            (root / "source" / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / "source" / path).write_bytes(data)
+        offer = make_offer(card, source=root / "source")
+    raw = pull(home, offer, endpoint=hub.url).folder
+    look = Look(images=root / "images" if "images" in golden else None)
+    return normalise(home, card, raw, look=look, allow_rejected=golden.get("policy") == "any")
+
+
+def shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A sample as fixtures write it."""
+    turns = [[m["role"], "".join(p["text"] or f"<{p['type']}>" for p in m["content"])] for m in row["messages"]]
+    images = [f"{image['width']}x{image['height']}" for image in row["images"]]
+    return {key: row[key] for key in ("source_id", "part", "category")} | {"images": images, "turns": turns}
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_is_pulled_in_its_publishers_schema(name: str, hub: Hub, tmp_path: Path) -> None:
+    golden, made = fixture(name), made_from(name, hub, tmp_path)
+    rows = [row for path in sorted(made.folder.glob("part-*.parquet")) for row in pq.read_table(path).to_pylist()]
+    assert [shown(row) for row in rows] == golden["expect"]
+    rejected = Counter(row["reason"] for row in pq.read_table(made.folder / "rejected.parquet").to_pylist())
+    assert dict(rejected) == golden.get("rejected", {})
+    ledger = json.loads((made.folder / LEDGER).read_bytes())
+    assert ledger["found"] == ledger["kept"] + sum(ledger["rejected"].values()) == len(rows) + rejected.total()
+
+
+def test_every_card_has_a_fixture_and_the_other_way_round() -> None:
+    assert {path.stem for path in FIXTURES.glob("*.json")} == set(CARDS)
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_fixture_reaches_every_part_of_its_card(name: str) -> None:
+    card = read_card(PACKAGED / f"{name}.yaml")
+    if card.pictures.regime != "url":  # rows of addresses become samples only after their pictures were fetched
+        assert {row["part"] for row in fixture(name)["expect"]} == {part.name for part in card.parts}
