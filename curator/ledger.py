@@ -6,9 +6,10 @@ training run; and counts that differ from the paper's. Both are said here, befor
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from curator.pictures import MISSING
@@ -103,6 +104,12 @@ class Account:
                 for part in self.card.parts
             ],
         }
+
+
+def read_ledger(folder: Path) -> dict[str, Any]:
+    """The ledger of a finished samples folder."""
+    ledger: dict[str, Any] = json.loads((folder / LEDGER).read_bytes())
+    return ledger
 
 
 def shortfalls(ledger: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from curator.ledger import LEDGER, Account
-from curator.pictures import Pictures
+from curator.pictures import Pictures, listing
 from curator.raw_sample import Picture, RawSample, Rejected, Unusable
 from curator.reading import RawFiles
 from curator.rules import Origin, PartRules
@@ -49,8 +49,7 @@ class Look:
         """What of this decides the samples; nothing for a plain run."""
         found: dict[str, Any] = {} if self.limit is None else {"limit": self.limit}
         if self.images is not None:
-            sizes = [[name, (self.images / name).stat().st_size] for name in list_files(self.images)]
-            found["images"] = digest(sizes)
+            found["images"] = digest(listing(self.images))
         return found
 
     def suffix(self, settings: dict[str, Any]) -> str:

@@ -1,12 +1,13 @@
 """Picture files of a pulled dataset: loose, members of its zip and tar archives, or in a folder that the user names.
 
-Never outside these folders. What a row names is put into the card's path templates (``coco/train2017/{}``), and the
-first path that is there is taken.
+Never outside these folders; only links that the user made in his own are followed. What a row names is put into the
+card's path templates (``coco/train2017/{}``), and the first path that is there is taken.
 """
 
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import shutil
 import tarfile
@@ -53,7 +54,7 @@ class Pictures:
     ) -> None:
         """``given``: the user's folder of pictures; ``unpack_into``: an empty folder for unpacked archives."""
         self._folder = folder.resolve()
-        self._roots = [self._folder, *([given.resolve()] if given is not None else [])]
+        self._given = given
         self._templates = tuple(templates) or ("{}",)
         self._archives = [folder / name for name in files if PurePosixPath(name).suffix in ARCHIVE_SUFFIXES]
         self._compressed = [folder / name for name in files if name.endswith(COMPRESSED_SUFFIXES)]
@@ -65,13 +66,14 @@ class Pictures:
         """The bytes of one picture; raises Unusable when it is not there, not safe, or too large."""
         paths = self.paths(name)
         for path in paths:
-            for root in self._roots:
-                try:
-                    data = _read_inside(root, path)
-                except (OSError, ValueError):
-                    raise Unusable("image cannot be read", name) from None
-                if data is not None:
-                    return data
+            try:
+                data = _read_inside(self._folder, path)
+                if data is None and self._given is not None:
+                    data = _read(self._given / path)
+            except (OSError, ValueError):
+                raise Unusable("image cannot be read", name) from None
+            if data is not None:
+                return data
         for path in paths:
             data = self._from_archive(path)
             if data is not None:
@@ -169,11 +171,31 @@ def _filled(template: str, name: str) -> str:
     return template[: place.start()] + name + template[place.end() :]
 
 
+def listing(folder: Path) -> list[tuple[str, int]]:
+    """``(path, bytes)`` of every file below the user's folder, sorted; his own links are followed, each folder once."""
+    found: list[tuple[str, int]] = []
+    seen: set[tuple[int, int]] = set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        status = Path(root).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        here = Path(root)
+        found += [((here / name).relative_to(folder).as_posix(), (here / name).stat().st_size) for name in files]
+    return sorted(found)
+
+
 def _read_inside(folder: Path, path: str) -> bytes | None:
     """A regular file below ``folder``, or None. A link that leaves the folder counts as not there."""
     full = folder / path
-    if not full.is_file() or not full.resolve().is_relative_to(folder):
+    return _read(full) if full.resolve().is_relative_to(folder) else None
+
+
+def _read(path: Path) -> bytes | None:
+    """A regular file's bytes; None when there is none."""
+    if not path.is_file():
         return None
-    if full.stat().st_size > MAX_IMAGE_BYTES:
-        raise Unusable("image file too large", path)
-    return full.read_bytes()
+    if path.stat().st_size > MAX_IMAGE_BYTES:
+        raise Unusable("image file too large", path.name)
+    return path.read_bytes()

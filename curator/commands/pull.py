@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +135,7 @@ def _print_offer(offer: Offer, folder: Path, as_json: bool) -> dict[str, Any]:
 
 
 def _print_result(pulled: Pulled, made: Normalised, as_json: bool) -> dict[str, Any]:
-    from curator.ledger import LEDGER
+    from curator.ledger import read_ledger
 
     record = made.record
     fields: dict[str, Any] = {
@@ -146,7 +145,7 @@ def _print_result(pulled: Pulled, made: Normalised, as_json: bool) -> dict[str, 
         "rows_out": record.rows_out,
         "rejected": sum(record.rejected.values()),
     }
-    ledger = json.loads((made.folder / LEDGER).read_bytes())
+    ledger = read_ledger(made.folder)
     if not as_json:
         print_fields(fields.items())
         _print_ledger(ledger)

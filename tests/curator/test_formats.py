@@ -33,7 +33,8 @@ def convert(name: str, case: dict[str, Any], folder: Path) -> list[Any]:
     """What the format makes of the rows of one case."""
     (folder / "rows.json").write_text(json.dumps(case["rows"]), encoding="utf-8")
     form = Form(name, case.get("columns", {}), case.get("options", {}), Source())
-    source = RawFiles(folder, [folder / "rows.json"], form.roles(), form.options, case.get("prompts", []))
+    prompts, rows_at = case.get("prompts", []), case.get("rows_at")
+    source = RawFiles(folder, [folder / "rows.json"], form.roles(), form.options, prompts, rows_at)
     return list(load_module(FORMATS, name, "format").rows(source))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from curator.ledger import LEDGER
+from curator.ledger import read_ledger
 from curator.normalise import Look, Normalised, normalise
 from curator.pull import make_offer, pull
 from registry.card import PACKAGED, load_card, read_card
@@ -62,7 +62,7 @@ def test_a_card_is_pulled_in_its_publishers_schema(name: str, hub: Hub, tmp_path
     assert [shown(row) for row in rows] == golden["expect"]
     rejected = Counter(row["reason"] for row in pq.read_table(made.folder / "rejected.parquet").to_pylist())
     assert dict(rejected) == golden.get("rejected", {})
-    ledger = json.loads((made.folder / LEDGER).read_bytes())
+    ledger = read_ledger(made.folder)
     assert ledger["found"] == ledger["kept"] + sum(ledger["rejected"].values()) == len(rows) + rejected.total()
 
 
