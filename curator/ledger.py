@@ -38,6 +38,8 @@ class Account:
     """Reason -> rows."""
     missing: Counter[str] = field(default_factory=Counter)
     """Folder -> rows whose picture is not there."""
+    without_pictures: int = 0
+    """Samples of text alone."""
     example: str = ""
     """The first rejected row, for people."""
 
@@ -56,6 +58,11 @@ class Account:
         """Rejected rows that the card does not foresee."""
         foreseen = self.card.expected_rejections
         return sum(count for reason, count in self.rejected.items() if reason not in foreseen)
+
+    def keep(self, part: str, *, pictures: int) -> None:
+        """Count a sample."""
+        self.kept[part] += 1
+        self.without_pictures += not pictures
 
     def set_aside(self, source_id: str, reason: str, detail: str) -> None:
         """Count a row that cannot be used."""
@@ -93,9 +100,10 @@ class Account:
         size = self.card.size
         return {
             "dataset": self.card.name,
-            "declared": {"samples": size.samples, "images": size.images, "exact": size.exact},
+            "declared": {"rows": size.rows, "samples": size.samples, "images": size.images},
             "found": self.rows_in,
             "kept": self.rows_out,
+            "without_pictures": self.without_pictures,
             "rejected": dict(sorted(self.rejected.items())),
             "expected_rejections": self.card.expected_rejections,
             "missing_images": dict(self.missing.most_common(_FOLDERS_TOLD)),
@@ -115,13 +123,14 @@ def read_ledger(folder: Path) -> dict[str, Any]:
 def shortfalls(ledger: dict[str, Any]) -> list[str]:
     """In what the dataset is not what it declares to be; empty when it is whole."""
     declared, found = ledger["declared"], ledger["found"]
-    told = [f"{count:,} rows set aside: {reason}" for reason, count in ledger["rejected"].items()]
-    if declared["exact"] and declared["samples"] is not None and declared["samples"] != found:
-        told.append(f"{declared['samples']:,} rows declared and {found:,} found")
-    if declared["exact"]:
-        told += [
-            f"part {part['part']}: {part['declared']:,} rows declared and {part['kept']:,} kept"
-            for part in ledger["parts"]
-            if part["declared"] is not None and part["declared"] != part["kept"]
-        ]
+    foreseen = ledger["expected_rejections"]
+    rejected = {reason: count for reason, count in ledger["rejected"].items() if reason not in foreseen}
+    told = [f"{count:,} rows set aside: {reason}" for reason, count in rejected.items()]
+    if declared["rows"] is not None and declared["rows"] != found:
+        told.append(f"{declared['rows']:,} rows declared and {found:,} found")
+    told += [
+        f"part {part['part']}: {part['declared']:,} rows declared and {part['kept']:,} kept"
+        for part in ledger["parts"]
+        if part["declared"] is not None and part["declared"] != part["kept"]
+    ]
     return told

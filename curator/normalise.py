@@ -191,7 +191,7 @@ def _convert(home: Home, card: Card, planned: Plan, out: Path, account: Account,
                 account.set_aside(made.source_id, made.reason, made.detail)
             else:
                 samples.add(made)
-                account.kept[made["part"]] += 1
+                account.keep(made["part"], pictures=len(made["images"]))
             if account.rows_in % _ROWS_TOLD == 0:
                 advance(_ROWS_TOLD)
                 account.check_limit()

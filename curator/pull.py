@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curator.hub import PublishedFile, download, list_repository
+from curator.origin import DOWNLOADS
 from curator.pictures import safe_relative
 from curator.raw_sample import Unusable
 from curator.selection import LISTING, RESERVED, forms, is_data, list_files, select
@@ -23,8 +24,6 @@ from registry.errors import Refusal
 from registry.identity import digest, file_digest, short
 from registry.store import Home, Record, is_finished, read_record
 
-DOWNLOADS = "downloads"
-"""Folder of the home where unfinished downloads stay, to be continued by the next run."""
 NOT_ASKED_FOR = "not asked for by the card"
 _BLOCK = 1 << 20
 
@@ -64,12 +63,10 @@ class Pulled:
     already_there: bool
 
 
-def offer_from_folder(card: Card, source: Path) -> Offer:
-    """Look at a local folder. Its files are hashed here, because their digest is the revision."""
-    if not source.is_dir():
-        raise Refusal(f"--from {source}", "is no folder", "name a folder with the dataset's files")
-    there = list_files(source)
-    wanted = sorted({name for form in forms(card) for name in select(there, form.source)})
+def offer_from_folder(card: Card, source: Path, only: list[str] | None = None) -> Offer:
+    """Look at a local folder, or at some files of it. They are hashed here, because their digest is the revision."""
+    there = list_files(source) if only is None else only
+    wanted = only or sorted({name for form in forms(card) for name in select(there, form.source)})
     _refuse_nothing(card, str(source), wanted)
     files = [PublishedFile(name, (source / name).stat().st_size, file_digest(source / name)) for name in wanted]
     names_and_contents = [[file.path, file.sha256] for file in files]
@@ -103,23 +100,6 @@ def offer_from_hub(
     return Offer(card.name, label, chosen, listing.commit, None, files, len(by_path) - len(files))
 
 
-def make_offer(
-    card: Card,
-    *,
-    source: Path | None = None,
-    repo: str | None = None,
-    revision: str | None = None,
-    endpoint: str | None = None,
-) -> Offer:
-    """Look at a local folder, or else at the Hub."""
-    if source is None:
-        return offer_from_hub(card, repo=repo, revision=revision, endpoint=endpoint)
-    given = [name for name, value in {"--repo": repo, "--revision": revision}.items() if value]
-    if given:
-        raise Refusal("--from", f"a local folder has no {' and '.join(given)}", "leave one of them out")
-    return offer_from_folder(card, source)
-
-
 def pull(
     home: Home, offer: Offer, *, endpoint: str | None = None, link: bool = False, advance: Advance | None = None
 ) -> Pulled:
@@ -127,7 +107,7 @@ def pull(
 
     Args:
         home: where to.
-        offer: from ``make_offer``.
+        offer: from ``offer_from_folder`` or ``offer_from_hub``.
         endpoint: address of the Hub-compatible server; None = ``HF_ENDPOINT`` or the Hub.
         link: hard links instead of copies of local files (the source must then never be edited in place).
         advance: told the number of files done.

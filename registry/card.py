@@ -140,9 +140,12 @@ class Size(StrictModel):
     """Published size."""
 
     samples: int | None = None
+    """Samples or question-answer pairs, as they are usually counted."""
     images: int | None = None
     exact: bool = False
     """False = a rounded figure."""
+    rows: int | None = None
+    """Rows that pulling the main form must find; null = not established."""
     note: str | None = None
 
 

@@ -27,9 +27,8 @@ POLICIES = ("any", "limit", "complete")
 @click.option(
     "--from",
     "source",
-    type=PathValue(file_okay=False),
-    metavar="FOLDER",
-    help="A local copy of the published files instead of the Hub.",
+    metavar="PATH|URL",
+    help="The published files as a folder, a data file, an archive, or the http(s) address of one; not the Hub.",
 )
 @click.option("--link", is_flag=True, help="Hard links instead of copies of local files: never edit those then.")
 @click.option(
@@ -93,15 +92,14 @@ def _pull_one(
 ) -> dict[str, Any]:
     """Pull and normalise one dataset; what ``--json`` prints of it."""
     from curator.normalise import normalise
-    from curator.pull import make_offer, pull
+    from curator.pull import pull
 
-    chosen = {name: origin[name] for name in ("source", "repo", "revision", "endpoint")}
-    offer = make_offer(card, **chosen)
-    if dry_run:
-        return _print_offer(offer, offer.folder(home), as_json)
-    bar = progress(f"pull {card.name}", len(offer.files), "files") if offer.repo is None else _download(offer)
-    with bar as advance:
-        pulled = pull(home, offer, endpoint=origin["endpoint"], link=origin["link"], advance=advance)
+    with _offer(home, card, origin) as offer:
+        if dry_run:
+            return _print_offer(offer, offer.folder(home), as_json)
+        bar = progress(f"pull {card.name}", len(offer.files), "files") if offer.repo is None else _download(offer)
+        with bar as advance:
+            pulled = pull(home, offer, endpoint=origin["endpoint"], link=origin["link"], advance=advance)
     with progress(f"normalise {card.name}", look.limit, "rows") as advance:
         allow = policy == "any"
         made = normalise(home, card, pulled.folder, look=look, allow_rejected=allow, advance=advance)
@@ -109,6 +107,23 @@ def _pull_one(
         done = "pictures that were missing were put back" if made.restored else "nothing to do, these samples are here"
         note(f"{card.name}: {done}")
     return _print_result(pulled, made, as_json)
+
+
+@contextlib.contextmanager
+def _offer(home: Home, card: Card, origin: dict[str, Any]) -> Iterator[Offer]:
+    """What a pull would bring, from what ``--from`` names or else from the Hub."""
+    from curator.origin import local_copy
+    from curator.pull import offer_from_folder, offer_from_hub
+    from registry.errors import Refusal
+
+    if origin["source"] is None:
+        yield offer_from_hub(card, repo=origin["repo"], revision=origin["revision"], endpoint=origin["endpoint"])
+        return
+    given = [f"--{name}" for name in ("repo", "revision") if origin[name]]
+    if given:
+        raise Refusal("--from", f"has no {' and '.join(given)}", "leave one of them out")
+    with local_copy(home, origin["source"]) as local:
+        yield offer_from_folder(card, local.folder, local.only)
 
 
 @contextlib.contextmanager
@@ -155,9 +170,8 @@ def _print_result(pulled: Pulled, made: Normalised, as_json: bool) -> dict[str, 
 def _print_ledger(ledger: dict[str, Any]) -> None:
     """What differs from what was declared, and why rows were set aside."""
     declared, found = ledger["declared"], ledger["found"]
-    if declared["samples"] is not None and declared["samples"] != found:
-        about = "" if declared["exact"] else "about "
-        note(f"{ledger['dataset']}: {about}{declared['samples']:,} rows declared, {found:,} found")
+    if declared["rows"] is not None and declared["rows"] != found:
+        note(f"{ledger['dataset']}: {declared['rows']:,} rows declared, {found:,} found")
     if len(ledger["parts"]) > 1:
         click.echo()
         parts = [(p["part"], p["category"], p["declared"] or "-", p["kept"]) for p in ledger["parts"]]

@@ -1,4 +1,4 @@
-"""Alpaca's text rows: ``instruction``, ``input`` (may be empty), ``output``. The input follows on its own line."""
+"""Alpaca's text rows: ``instruction``, ``input`` (may be empty), ``output``. The input follows after a blank line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from curator.raw_sample import RawSample, Rejected, optional_text, text_of
 from curator.reading import RawFiles, Values
 
-VERSION = 1
+VERSION = 2
 COLUMNS = {"id": "id", "instruction": "instruction", "input": "input", "output": "output"}
 OPTIONAL = frozenset({"id", "input"})
 
@@ -21,5 +21,5 @@ def _sample(source_id: str, row: Values) -> RawSample:
     request = text_of(row["instruction"], "instruction").strip()
     given = optional_text(row["input"])
     if given:
-        request = f"{request}\n{given}"
+        request = f"{request}\n\n{given}"
     return RawSample(source_id, [], [("user", request), ("assistant", text_of(row["output"], "output").strip())])

@@ -1,6 +1,9 @@
 """LLaVA's conversation rows: ``id``, ``image``, ``conversations: [{from: human|gpt, value}]``.
 
 The prompt is kept as it is, including where the row puts ``<image>``. ``role``/``content`` keys are read too.
+
+Option ``leading_answer``: ``keep`` (default) leaves a conversation that begins with an answer as it is, so that it is
+set aside; ``drop`` leaves that answer out, as LLaVA's own training code does.
 """
 
 from __future__ import annotations
@@ -27,14 +30,18 @@ _ROLES = {
 
 def rows(source: RawFiles) -> Iterator[RawSample | Rejected]:
     """Every row as it was published."""
-    return source.convert(_sample)
+    drop = source.option("leading_answer", "keep", "drop") == "drop"
 
+    def sample(source_id: str, row: Values) -> RawSample:
+        conversations = row["conversations"]
+        if not isinstance(conversations, list) or not conversations:
+            raise Unusable("no conversations", type(conversations).__name__)
+        turns = [turn_of(turn) for turn in conversations]
+        if drop and turns[0][0] == "assistant":
+            del turns[0]
+        return RawSample(source_id, pictures_of(row["image"]), turns)
 
-def _sample(source_id: str, row: Values) -> RawSample:
-    conversations = row["conversations"]
-    if not isinstance(conversations, list) or not conversations:
-        raise Unusable("no conversations", type(conversations).__name__)
-    return RawSample(source_id, pictures_of(row["image"]), [turn_of(turn) for turn in conversations])
+    return source.convert(sample)
 
 
 def turn_of(turn: Any) -> Turn:

@@ -184,7 +184,9 @@ def test_pull_from_a_hub_compatible_server(hub: Hub, home: Home, tmp_path: Path)
 
 def test_what_is_wrong_is_refused_in_words(home: Home, tmp_path: Path) -> None:
     assert "did you mean 'pics'" in refused(tmp_path, "pull", "pic")
-    assert "is no folder" in refused(tmp_path, "pull", "pics", "--from", tmp_path / "absent")
+    assert "is no folder, file or http address" in refused(tmp_path, "pull", "pics", "--from", tmp_path / "absent")
+    assert "has no --revision" in refused(tmp_path, "pull", "pics", "--from", tmp_path, "--revision", "main")
+    assert "is for one dataset" in refused(tmp_path, "pull", "pics", "chats", "--from", tmp_path)
     assert "pass --from" in refused(tmp_path, "pull", "chats")
     assert "run 'curator pull pics'" in refused(tmp_path, "build-mix", tmp_path / "both.yaml")
     assert "run 'curator pull pics'" in refused(tmp_path, "filter", "pics")

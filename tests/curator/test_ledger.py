@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from curator.ledger import LEDGER, shortfalls
+from curator.ledger import read_ledger, shortfalls
 from curator.normalise import Look, normalise
 from curator.pull import offer_from_folder, pull
 from curator.samples import find_samples
@@ -64,12 +63,13 @@ def test_missing_pictures_stop_the_pull_and_the_way_out_is_named(home: Home, tmp
 
 
 def test_the_ledger_counts_every_row_by_part_reason_and_folder(home: Home, tmp_path: Path) -> None:
-    card = mix_card(home, size={"samples": 12, "exact": True})
+    card = mix_card(home, size={"rows": 12})
     raw = pull(home, offer_from_folder(card, mixed(tmp_path))).folder
     images = given(tmp_path, "coco/train2017/1.jpg", "coco/train2017/2.jpg", "gqa/images/1.jpg")
     made = normalise(home, card, raw, look=Look(images=images), allow_rejected=True)
-    ledger = json.loads((made.folder / LEDGER).read_bytes())
-    assert (ledger["declared"]["samples"], ledger["found"], ledger["kept"]) == (12, 10, 7)
+    ledger = read_ledger(made.folder)
+    assert (ledger["declared"]["rows"], ledger["found"], ledger["kept"]) == (12, 10, 7)
+    assert ledger["without_pictures"] == 4
     assert ledger["rejected"] == {"image file is missing": 3} == made.record.rejected
     assert ledger["missing_images"] == {".": 1, "coco/train2017": 1, "gqa/images": 1}
     assert [(part["part"], part["declared"], part["kept"]) for part in ledger["parts"]] == [
@@ -88,6 +88,7 @@ def test_rows_that_the_card_foresees_do_not_count_towards_the_limit(home: Home, 
     card = mix_card(home, expected_rejections={"image file is missing": "their pictures are elsewhere"})
     made = normalise(home, card, pull(home, offer_from_folder(card, mixed(tmp_path))).folder)
     assert made.record.rows_out == 4
+    assert shortfalls(read_ledger(made.folder)) == ["part coco: 3 rows declared and 0 kept"]
     nothing = write_json(tmp_path / "none" / "rows.json", [chat(1, "coco/1.jpg")]).parent
     with pytest.raises(Refusal, match="1 of 1 rows"):
         normalise(home, card, pull(home, offer_from_folder(card, nothing)).folder)

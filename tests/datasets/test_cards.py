@@ -12,7 +12,7 @@ import pytest
 
 from curator.ledger import read_ledger
 from curator.normalise import Look, Normalised, normalise
-from curator.pull import make_offer, pull
+from curator.pull import offer_from_folder, offer_from_hub, pull
 from registry.card import PACKAGED, load_card, read_card
 from registry.discovery import names
 from registry.store import Home
@@ -37,12 +37,12 @@ def made_from(name: str, hub: Hub, root: Path) -> Normalised:
         (root / "images" / path).write_bytes(file_bytes(path, content))
     if card.source.hub_repo:
         hub.seed(card.source.hub_repo, files)
-        offer = make_offer(card, endpoint=hub.url)
+        offer = offer_from_hub(card, endpoint=hub.url)
     else:
         for path, data in files.items():
             (root / "source" / path).parent.mkdir(parents=True, exist_ok=True)
             (root / "source" / path).write_bytes(data)
-        offer = make_offer(card, source=root / "source")
+        offer = offer_from_folder(card, root / "source")
     raw = pull(home, offer, endpoint=hub.url).folder
     look = Look(images=root / "images" if "images" in golden else None)
     return normalise(home, card, raw, look=look, allow_rejected=golden.get("policy") == "any")

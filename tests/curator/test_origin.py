@@ -1,0 +1,193 @@
+"""``--from``: a folder, a file, an archive or an address; downloads go on, hostile archives stay outside."""
+
+from __future__ import annotations
+
+import http.server
+import io
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from curator.normalise import normalise
+from curator.origin import DOWNLOADS, local_copy, unpack
+from curator.pull import offer_from_folder, pull
+from registry.errors import Refusal
+from registry.store import Home
+from tests.curator.data_home import captions, chats, rows_of, write_card, write_json, write_parquet
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+class Site(http.server.BaseHTTPRequestHandler):
+    """One file at every path, with ranges; the first answers of a run may break off in the middle."""
+
+    data: ClassVar[bytes] = b""
+    etag: ClassVar[str] = '"one"'
+    breaks: ClassVar[int] = 0
+    asked: ClassVar[list[str]] = []
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def _answer(self, *, body: bool) -> None:
+        wanted = self.headers.get("Range", "")
+        start = int(wanted.removeprefix("bytes=").partition("-")[0]) if wanted else 0
+        rest = self.data[start:]
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(rest)))
+        self.send_header("ETag", self.etag)
+        if wanted:
+            self.send_header("Content-Range", f"bytes {start}-{len(self.data) - 1}/{len(self.data)}")
+        self.end_headers()
+        if not body:
+            return
+        type(self).asked.append(wanted)
+        if type(self).breaks:
+            type(self).breaks -= 1
+            self.wfile.write(rest[: len(rest) // 2])
+            self.close_connection = True
+            return
+        self.wfile.write(rest)
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  the signature of http.server
+        """Say nothing."""
+
+
+@pytest.fixture
+def site() -> Iterator[str]:
+    Site.breaks, Site.asked, Site.etag = 0, [], '"one"'
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def pulled_rows(home: Home, given: str, form: str) -> int:
+    """Rows of a dataset that is pulled from what ``--from`` names."""
+    card = write_card(home, "x", format=form)
+    with local_copy(home, given) as local:
+        raw = pull(home, offer_from_folder(card, local.folder, local.only)).folder
+    return len(rows_of(normalise(home, card, raw).folder))
+
+
+def zipped(path: Path, **files: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name.replace("__", "/").replace("_dot_", "."), data)
+    return path
+
+
+def test_a_folder_and_one_file_of_it(home: Home, tmp_path: Path) -> None:
+    write_json(tmp_path / "p" / "a.json", chats(3))
+    write_json(tmp_path / "p" / "b.json", chats(4, start=3))
+    assert pulled_rows(home, str(tmp_path / "p"), "llava_chat") == 7
+    assert pulled_rows(home, str(tmp_path / "p" / "b.json"), "llava_chat") == 4
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz", "x.tgz"])
+def test_an_archive_is_unpacked_and_thrown_away(home: Home, tmp_path: Path, name: str) -> None:
+    write_parquet(tmp_path / "p" / "data" / "train-0.parquet", captions(5))
+    if name.endswith(".zip"):
+        zipped(tmp_path / name, data__train_dot_parquet=(tmp_path / "p/data/train-0.parquet").read_bytes())
+    else:
+        with tarfile.open(tmp_path / name, "w:gz" if name.endswith("gz") else "w") as tar:
+            tar.add(tmp_path / "p", arcname=".")
+    assert pulled_rows(home, str(tmp_path / name), "caption_pairs") == 5
+    assert [path.name for path in home.aside.iterdir()] == [".lock"]
+
+
+def test_a_download_that_breaks_off_goes_on_in_the_next_run(
+    home: Home, tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Site.data = write_json(tmp_path / "rows.json", chats(400)).read_bytes()
+    Site.breaks = 99
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
+    with pytest.raises(Refusal, match="cannot be downloaded"):
+        pulled_rows(home, f"{site}/rows.json", "llava_chat")
+    Site.breaks, Site.asked = 0, []
+    assert pulled_rows(home, f"{site}/rows.json?x=1#y", "llava_chat") == 400  # another address: from the start
+    assert pulled_rows(home, f"{site}/rows.json", "llava_chat") == 400
+    assert Site.asked[0] == ""
+    assert int(Site.asked[1].removeprefix("bytes=").partition("-")[0]) > 1000
+    assert not list((home.path / DOWNLOADS).rglob("*.json"))
+
+
+def test_a_file_that_changed_meanwhile_is_fetched_from_the_start(
+    home: Home, tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Site.data = write_json(tmp_path / "rows.json", chats(400)).read_bytes()
+    Site.breaks = 99
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _seconds: None)
+    with pytest.raises(Refusal):
+        pulled_rows(home, f"{site}/rows.json", "llava_chat")
+    Site.breaks, Site.etag, Site.asked = 0, '"two"', []
+    Site.data = write_json(tmp_path / "rows.json", chats(350, start=1000)).read_bytes()
+    assert pulled_rows(home, f"{site}/rows.json", "llava_chat") == 350
+    assert Site.asked == [""]
+
+
+def test_what_cannot_be_had_is_refused_in_words(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_text("x")
+    (tmp_path / "a.zip").write_text("PK no archive")
+    (tmp_path / "a.tar").write_text("no archive")
+    cases = {
+        str(tmp_path / "absent"): "is no folder, file or http address",
+        str(tmp_path / "a.pdf"): "no kind of file",
+        str(tmp_path / "a.zip"): "no readable archive",
+        str(tmp_path / "a.tar"): "no readable archive",
+        "http://127.0.0.1:9/rows.json": "cannot be downloaded",
+        "http://127.0.0.1:9/page": "names no file of a known kind",
+    }
+    for given, what in cases.items():
+        with pytest.raises(Refusal, match=what), local_copy(home, given):
+            pass
+
+
+@pytest.mark.parametrize("name", ["../evil.json", "/evil.json", "a/../../evil.json", "..\\evil.json"])
+def test_no_member_leaves_the_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "in").mkdir()
+    zipped(tmp_path / "a.zip", **{name: b"[]"})
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        member = tarfile.TarInfo(name)
+        member.size = 2
+        tar.addfile(member, io.BytesIO(b"[]"))
+    for archive in ("a.zip", "a.tar"):
+        with pytest.raises(Refusal, match="outside its folder"):
+            unpack(tmp_path / archive, tmp_path / "in")
+    assert not list(tmp_path.rglob("evil.json"))
+
+
+def test_links_and_devices_of_an_archive_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for kind, name in ((tarfile.SYMTYPE, "link"), (tarfile.CHRTYPE, "device"), (tarfile.LNKTYPE, "hard")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "/etc/passwd"
+            tar.addfile(member)
+    unpack(tmp_path / "a.tar", tmp_path / "in")
+    assert list((tmp_path / "in").iterdir()) == []
+
+
+def test_an_archive_too_large_for_the_disk_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    zipped(tmp_path / "a.zip", big=b"0" * 100_000)
+    monkeypatch.setattr("curator.origin.shutil.disk_usage", lambda _path: type("Usage", (), {"free": 99_999}))
+    with pytest.raises(Refusal, match="unpacks to 100,000 bytes and 99,999 are free"):
+        unpack(tmp_path / "a.zip", tmp_path / "in")
+    assert list((tmp_path / "in").iterdir()) == []
