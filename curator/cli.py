@@ -31,6 +31,7 @@ COMMANDS: dict[str, Entry] = {
     "list": Entry("list", "List the datasets of the registry."),
     "show": Entry("show", "Show what is known about one dataset."),
     "query": Entry("query", "Ask anything of cards, samples, mixes, trials and scores in SQL."),
+    "licences": Entry("licences", "Say under which terms datasets stand, alone and together."),
     "check": Entry("check", "Check dataset cards and recipes strictly."),
     "pull": Entry("pull", "Download a dataset at a fixed revision and normalise it."),
     "filter": Entry("filter", "Measure samples once; mixes decide by the measures."),

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from registry.card import Card, load_card
 from registry.errors import Refusal
+from registry.licence_terms import NOT_ESTABLISHED, Verdict, combine
 from registry.store import Home
-
-NOT_ESTABLISHED = frozenset(["", "unspecified", "unknown", "none", "null"])
 
 HUB_LICENCES = frozenset(
     re.findall(
@@ -44,6 +43,11 @@ class Terms:
         missing = [] if self.annotations else ["annotations"]
         return missing + (["pictures"] if self.shows_pictures and not self.images else [])
 
+    @property
+    def names(self) -> list[str | None]:
+        """Every licence that the rows stand under; None = not established."""
+        return [self.annotations, *([self.images] if self.shows_pictures else [])]
+
 
 def terms_of(home: Home, datasets: Iterable[str], pictured: Iterable[str]) -> list[Terms]:
     """The terms of each dataset by its card; a dataset whose card is gone has none established."""
@@ -59,6 +63,24 @@ def hub_licences(terms: Iterable[Terms]) -> list[str]:
             name = re.sub(r"[\s_]+", "-", (text or "").strip().lower())
             found.add(name if name in HUB_LICENCES else "other" if name else "unknown")
     return sorted(found)
+
+
+def verdict(terms: Iterable[Terms]) -> Verdict:
+    """What holds for the rows of all these datasets together."""
+    return combine(name for one in terms for name in one.names)
+
+
+def check_policy(terms: Iterable[Terms]) -> None:
+    """Refuse what ``--policy strict`` does not let through: unknown terms, or duties that no one licence meets."""
+    there = list(terms)
+    unclear = [one.dataset for one in there if combine(one.names).unknown]
+    found = verdict(there)
+    if unclear:
+        what = f"the terms of {', '.join(unclear)} are not known"
+        raise Refusal("--policy strict", what, "look them up and enter them in the cards, or leave these datasets out")
+    if found.conflict:
+        what = f"copies would have to stay under {' and '.join(found.share_alike)} at once"
+        raise Refusal("--policy strict", what, "publish these datasets apart")
 
 
 def check_known(terms: Iterable[Terms], *, private: bool, accepted: bool) -> list[str]:

@@ -22,6 +22,8 @@ COLUMNS = ("name", "stage", "categories", "samples", "licence", "languages", "pu
 @click.option("--stage", type=click.Choice(["sft", "pretrain", "eval"]), help="Only datasets for this stage.")
 @click.option("--licence", metavar="TEXT", help="Only licences that hold this text; 'none' = not established.")
 @click.option("--language", metavar="CODE", help="Only datasets in this language (en, zh, …).")
+@click.option("--min-samples", type=click.IntRange(min=0), metavar="N", help="Only datasets of at least this size.")
+@click.option("--max-samples", type=click.IntRange(min=0), metavar="N", help="Only datasets of at most this size.")
 @click.option("--pulled", "only_pulled", is_flag=True, help="Only what is in the data home.")
 @json_option
 @home_option
@@ -30,6 +32,8 @@ def command(
     stage: str | None,
     licence: str | None,
     language: str | None,
+    min_samples: int | None,
+    max_samples: int | None,
     only_pulled: bool,
     as_json: bool,
     home: Path,
@@ -43,7 +47,7 @@ def command(
     Examples:
       curator list
       curator list --category captioning --category mathematics
-      curator list --stage sft --licence cc-by --language en
+      curator list --stage sft --licence cc-by --language en --max-samples 100000
       curator list --json
     """
     from curator.output import note, print_json, print_table
@@ -56,6 +60,7 @@ def command(
         and stage in (None, row["stage"])
         and _has_licence(row, licence)
         and (language is None or language.lower() in [known.lower() for known in row["languages"]])
+        and _has_size(row, min_samples, max_samples)
         and (row["pulled"] or not only_pulled)
     ]
     if as_json:
@@ -70,6 +75,14 @@ def _has_licence(row: dict[str, Any], wanted: str | None) -> bool:
         return True
     known: str | None = row["licence"]
     return known is None if wanted == "none" else known is not None and wanted.lower() in known.lower()
+
+
+def _has_size(row: dict[str, Any], least: int | None, most: int | None) -> bool:
+    """Whether the published size lies in the range; a dataset whose size nobody established lies in none."""
+    if least is None and most is None:
+        return True
+    samples: int | None = row["samples"]
+    return samples is not None and (least or 0) <= samples and (most is None or samples <= most)
 
 
 def _cells(row: dict[str, Any]) -> list[Any]:

@@ -57,6 +57,9 @@ def listed(curator: Curator, *arguments: str) -> list[str]:
     [
         ([], ["zz-charts", "zz-pairs"]),
         (["--category", "chart"], ["zz-charts"]),
+        (["--min-samples", "1200"], ["zz-charts", "zz-pairs"]),
+        (["--min-samples", "1201"], ["zz-pairs"]),
+        (["--max-samples", "1200"], ["zz-charts"]),
         (["--category", "chart", "--category", "document"], ["zz-charts", "zz-pairs"]),
         (["--category", "screen"], []),
         (["--stage", "pretrain"], ["zz-pairs"]),
