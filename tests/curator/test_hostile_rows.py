@@ -25,18 +25,28 @@ KNOWN = names(package_folder(FORMATS), ".py")
 TEXTS = st.sampled_from(
     ["", " ", "A", "B", "red", "<image>", "<image>\nWhat?", "a.png", "../a", "\x00", "\ud800", "human"]
 )
+KEYS = [
+    *("from", "value", "role", "content", "user", "assistant", "bytes", "path", "answer", "question", "bbox", "raw"),
+    *("width", "height", "full_answer"),
+]
 CELLS = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.floats(allow_nan=True) | TEXTS,
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["from", "value", "role", "content", "user", "assistant", "bytes", "path", "answer"]),
+            st.sampled_from(KEYS),
             inner,
             max_size=3,
         )
     ),
     max_leaves=6,
 )
+
+
+INSIDE = {"visual_dialog": ("data.dialogs", {"questions": ["q", 3, ""], "answers": ["a", None]})}
+"""Formats whose rows lie in an object: where, and what else is in it."""
+SEVERAL = {"svit"}
+"""Formats that make several samples of a row."""
 
 
 def hostile_rows(columns: list[str]) -> st.SearchStrategy[list[Any]]:
@@ -50,10 +60,12 @@ def hostile_rows(columns: list[str]) -> st.SearchStrategy[list[Any]]:
 def test_a_format_never_raises_and_loses_no_row(name: str, data: st.DataObject) -> None:
     form = Form(name, {}, {}, Source())
     rows = data.draw(hostile_rows(list(form.roles().values())))
+    rows_at, tables = INSIDE.get(name, (None, {}))
     with tempfile.TemporaryDirectory() as folder:
-        path = write_json(Path(folder) / "rows.json", rows)
-        made = list(load_module(FORMATS, name, "format").rows(RawFiles(Path(folder), [path], form.roles())))
-    assert len(made) == len(rows)
+        path = write_json(Path(folder) / "rows.json", {"data": {**tables, "dialogs": rows}} if rows_at else rows)
+        source = RawFiles(Path(folder), [path], form.roles(), rows_at=rows_at)
+        made = list(load_module(FORMATS, name, "format").rows(source))
+    assert len(made) == len(rows) or (name in SEVERAL and len(made) > len(rows))
     for row in made:
         assert isinstance(row, (RawSample, Rejected))
         row.source_id.encode()
