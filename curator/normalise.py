@@ -251,7 +251,7 @@ class _SampleMaker:
         }
 
     def _ref(self, picture: Picture) -> ImageRef:
-        if isinstance(picture, bytes):
+        if not isinstance(picture, str):
             return self._store.add(picture)
         if picture not in self._refs:
             if len(self._refs) >= _REMEMBERED:

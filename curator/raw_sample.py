@@ -8,8 +8,8 @@ from typing import Any
 
 from registry.sample import IMAGE_MARKER
 
-Picture = bytes | str
-"""File bytes, or a path relative to the published folder."""
+Picture = bytes | memoryview | str
+"""File bytes (or a view of them), or a path relative to the published folder."""
 
 Turn = tuple[str, str]
 """``(role, text)``; pictures are marked ``<image>`` in the text."""
@@ -78,8 +78,8 @@ def pictures_of(value: Any) -> list[Picture]:
         return []
     if isinstance(value, (list, tuple)):
         return [picture for item in value for picture in pictures_of(item)]
-    if isinstance(value, (bytes, bytearray)):
-        return [bytes(value)]
+    if isinstance(value, (bytes, memoryview)):
+        return [value]
     if isinstance(value, str):
         return [value] if value.strip() else []
     if isinstance(value, int) and not isinstance(value, bool):

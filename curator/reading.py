@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from curator.arrow_values import python_values
 from curator.raw_sample import RawSample, Rejected, Unusable, plain
 from registry.errors import Refusal
 
@@ -149,7 +150,8 @@ def _parquet_rows(path: Path, columns: list[str] | None) -> Iterator[Any]:
         names = set(file.schema_arrow.names)
         kept = None if columns is None else [column for column in columns if column in names]
         for batch in file.iter_batches(_batch_rows(file), columns=kept):
-            yield from batch.to_pylist()
+            columns_of_batch = [python_values(column) for column in batch.columns]
+            yield from (dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns_of_batch, strict=True))
 
 
 def _batch_rows(file: Any) -> int:

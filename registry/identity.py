@@ -24,9 +24,12 @@ def canonical(value: Any) -> bytes:
 
     Raises TypeError or ValueError for anything without a stable form.
     """
-    _refuse_unstable(value, "value")
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
+    if not _is_stable(value):
+        _refuse_unstable(value, "value")
+    return _ENCODER.encode(value).encode()
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest(value: Any) -> str:
@@ -78,8 +81,19 @@ def field_diff(old: Any, new: Any, path: str = "") -> list[FieldChange]:
     return [] if old == new and type(old) is type(new) else [FieldChange(path, old, new)]
 
 
+def _is_stable(value: Any) -> bool:
+    """Whether canonical JSON can hold ``value`` without guessing; says nothing of where it cannot."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return True
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_stable, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) for key in value) and all(map(_is_stable, value.values()))
+    return isinstance(value, float) and math.isfinite(value)
+
+
 def _refuse_unstable(value: Any, path: str) -> None:
-    """Raise for what canonical JSON cannot hold without guessing."""
+    """Raise for the first place that is not stable, and say where it is."""
     if value is None or isinstance(value, (str, bool, int)):
         return
     if isinstance(value, float):

@@ -23,11 +23,14 @@ from typing import Any, BinaryIO
 
 from registry.errors import Refusal
 from registry.identity import digest, short
+from registry.image_header import whole_picture
 from registry.store import Home, fsync
 
 SHARD_BYTES = 256 * 1024 * 1024
 MAX_PIXELS = 100_000_000
 """Pictures beyond this are refused before they are decoded (a pixel bomb is a small file)."""
+SMALL_PIXELS = 256 * 256
+"""Pictures up to this are always decoded when they are checked."""
 MAX_IMAGE_BYTES = 64 * 1024 * 1024
 OPEN_SHARDS = 256
 """Shards that a reader keeps open: a pool of millions of pictures has more of them than a process may open files."""
@@ -72,14 +75,25 @@ class Place:
     length: int
 
 
-def inspect(data: bytes) -> tuple[int, int, str]:
-    """``(width, height, extension)`` of picture bytes, read from the header; raises BadImage."""
-    from PIL import Image, UnidentifiedImageError
+def inspect(data: bytes | memoryview) -> tuple[int, int, str]:
+    """``(width, height, extension)`` of picture bytes; raises BadImage for what is damaged, or no picture at all.
 
+    What its structure shows to be whole is not decoded; everything else is, to the last pixel, and so is whatever is
+    so small that decoding costs nothing.
+    """
     if not data:
         raise BadImage("image is empty")
     if len(data) > MAX_IMAGE_BYTES:
         raise BadImage("image file too large")
+    whole = whole_picture(data)
+    if whole is not None and SMALL_PIXELS < whole.width * whole.height <= MAX_PIXELS:
+        return whole
+    return _decoded(bytes(data))
+
+
+def _decoded(data: bytes) -> tuple[int, int, str]:
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -198,8 +212,10 @@ class ImageWriter:
         self._rows: list[dict[str, Any]] = []
         self._fresh: dict[str, ImageRef] = {}
         self._file: BinaryIO | None = None
+        self._end = 0
+        """Bytes of the shard so far."""
 
-    def add(self, data: bytes) -> ImageRef:
+    def add(self, data: bytes | memoryview) -> ImageRef:
         """Store picture bytes once; raises BadImage when they are no usable picture."""
         sha = hashlib.sha256(data).hexdigest()
         if sha in self._fresh:
@@ -210,18 +226,18 @@ class ImageWriter:
         self._append(sha, extension, data, width, height)
         return self._fresh[sha]
 
-    def _append(self, sha: str, extension: str, data: bytes, width: int, height: int) -> None:
+    def _append(self, sha: str, extension: str, data: bytes | memoryview, width: int, height: int) -> None:
         if self._file is None:
-            self._file = (self._work / "shard.tar").open("wb")
-        header = tarfile.TarInfo(f"{sha}.{extension}")
-        header.size = len(data)
-        self._file.write(header.tobuf(tarfile.USTAR_FORMAT))
-        offset = self._file.tell()
+            self._file, self._end = (self._work / "shard.tar").open("wb", buffering=_WRITE_BUFFER), 0
+        self._file.write(_member_header(f"{sha}.{extension}", len(data)))
+        offset = self._end + tarfile.BLOCKSIZE
         self._file.write(data)
-        self._file.write(b"\0" * (-len(data) % tarfile.BLOCKSIZE))
+        padding = -len(data) % tarfile.BLOCKSIZE
+        self._file.write(_ZEROS[:padding])
+        self._end = offset + len(data) + padding
         self._rows.append({"sha256": sha, "offset": offset, "length": len(data), "width": width, "height": height})
         self._fresh[sha] = ImageRef(sha, width, height)
-        if offset + len(data) >= SHARD_BYTES:
+        if self._end >= SHARD_BYTES:
             self.flush()
 
     def flush(self) -> None:
@@ -247,6 +263,27 @@ class ImageWriter:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _member_header(name: str, size: int) -> bytes:
+    """The tar header of a file, as ``tarfile`` writes it for these fields, at a tenth of its cost."""
+    header = bytearray(_HEADER)
+    header[: len(name)] = name.encode()
+    header[124:135] = b"%011o" % size
+    header[148:156] = b"%06o\0 " % (sum(header) + 8 * 0x20)
+    return bytes(header)
+
+
+def _empty_header() -> bytes:
+    """A header without name, size and checksum: mode, owner and time are the same for every picture."""
+    header = bytearray(tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT))
+    header[148:156] = bytes(8)
+    return bytes(header)
+
+
+_HEADER = _empty_header()
+_ZEROS = bytes(tarfile.BLOCKSIZE)
+_WRITE_BUFFER = 1 << 20
 
 
 def _write_index(path: Path, shard: str, rows: Iterable[dict[str, Any]]) -> None:
