@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -99,8 +100,8 @@ def ratio(root: Path, rows: int, rounds: int) -> float:
     for number in range(rounds + 1):
         home = Home(root / f"home-{number}")
         raw = pulled(home, published.parent)
-        copies.append(seconds(lambda number=number: copy(published, root / f"{number}.parquet")))
-        ours.append(seconds(lambda home=home, raw=raw: normalise(home, load_card("pictures", home), raw)))
+        copies.append(seconds(partial(copy, published, root / f"{number}.parquet")))
+        ours.append(seconds(partial(normalise, home, load_card("pictures", home), raw)))
         print(f"round {number}: copy {rows / copies[-1]:,.0f}, normalise {rows / ours[-1]:,.0f} rows/CPU-s")
     return statistics.median(copies[1:]) / statistics.median(ours[1:])
 
