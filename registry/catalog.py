@@ -43,6 +43,7 @@ TABLES: dict[str, Table] = {
             "name": "VARCHAR",
             "title": "VARCHAR",
             "stage": "VARCHAR",
+            "role": "VARCHAR",
             "format": "VARCHAR",
             "categories": "VARCHAR[]",
             "samples": "BIGINT",

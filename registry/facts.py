@@ -71,6 +71,7 @@ def dataset_row(name: str, card: Row, pulled: list[str] | None = None) -> Row:
         "name": name,
         "title": card.get("title"),
         "stage": card.get("stage"),
+        "role": card.get("role") or "other",
         "format": card.get("format"),
         "categories": list(dict.fromkeys(part.get("category") for part in parts if isinstance(part, dict))),
         "samples": _whole(name, "size.samples", size.get("samples")),
