@@ -42,7 +42,7 @@ def command(name: str, as_json: bool, home: Path) -> None:
 def _print_card(row: dict[str, Any], card: dict[str, Any]) -> None:
     from curator.output import cell, print_fields, print_table
 
-    size = card.get("size") or {}
+    size, pictures = card.get("size") or {}, card.get("pictures") or {}
     rounded = "" if row["exact"] else " (rounded)"
     amounts = [f"{cell(row[unit])} {unit}" for unit in ("samples", "images") if row[unit] is not None]
     print_fields(
@@ -54,7 +54,9 @@ def _print_card(row: dict[str, Any], card: dict[str, Any]) -> None:
             ("languages", row["languages"]),
             ("published", ", ".join(amounts) + rounded if amounts else None),
             ("", size.get("note")),
+            ("role", row["role"]),
             ("pictures", row["image_regime"]),
+            ("", "\n".join(f"{folder}: {origin}" for folder, origin in (pictures.get("folders") or {}).items())),
             ("format", row["format"]),
             ("hub", _hub(row)),
             ("gated", row["gated"]),
@@ -64,7 +66,7 @@ def _print_card(row: dict[str, Any], card: dict[str, Any]) -> None:
             ("  note", (card.get("licence") or {}).get("note")),
             ("arxiv", row["arxiv"]),
             ("homepage", row["homepage"]),
-            ("in the paper", row["paper_status"]),
+            ("among the 17", row["paper_status"]),
             ("confidence", _pairs(card.get("confidence"))),
             ("quality", "\n".join(card.get("quality_notes") or [])),
             ("overlaps", "\n".join(card.get("overlaps") or [])),
@@ -74,8 +76,19 @@ def _print_card(row: dict[str, Any], card: dict[str, Any]) -> None:
     parts = [part for part in card.get("parts") or [] if isinstance(part, dict)]
     if parts:
         click.echo()
-        columns = ("part", "category", "table3_unit", "rows")
-        print_table(columns, [[part.get("name"), *(part.get(c) for c in columns[1:3]), _rows(part)] for part in parts])
+        columns = ("part", "category", "table3_unit", "rows", "told by")
+        cells = [[part.get("name"), *(part.get(c) for c in columns[1:3]), _rows(part), _rule(part)] for part in parts]
+        print_table(columns, cells)
+
+
+def _rule(part: dict[str, Any]) -> str | None:
+    """What a part is told apart by: ``file allava_laion/…, image ~ ^coco/``."""
+    rule = part.get("rule")
+    if not isinstance(rule, dict):
+        return None
+    columns = rule.get("columns") or {}
+    plain = [f"{name} {value}" for name, value in rule.items() if name != "columns"]
+    return ", ".join([*plain, *(f"{column} ~ {pattern}" for column, pattern in columns.items())])
 
 
 def _rows(part: dict[str, Any]) -> int | str | None:

@@ -109,14 +109,16 @@ def test_show_says_what_is_established_and_no_more(curator: Curator) -> None:
     assert "licence CC-BY-4.0" in lines
     assert "of pictures unspecified" in lines
     assert "overlaps ChartQA test: 3 pictures" in lines
-    assert "all chart - 1,200" in lines
+    assert "all chart - 1,200 -" in lines
     assert not [line for line in lines if line.startswith(("gated", "arxiv", "quality"))]
     assert "curator pull zz-charts" in result.stderr
 
 
 @pytest.mark.usefixtures("home")
 def test_show_marks_rounded_sizes(curator: Curator) -> None:
-    assert "1,000,000 samples (rounded)" in curator("show", "zz-pairs").stdout
+    shown = curator("show", "zz-pairs").stdout
+    assert "1,000,000 samples (rounded)" in shown
+    assert "answer x" in shown
 
 
 def test_show_counts_what_is_in_the_home(curator: Curator, home: Home, tmp_path: Path) -> None:
