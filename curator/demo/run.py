@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from curator.demo.truth import CANDIDATES
 from curator.demo.world import write_world
@@ -62,6 +63,20 @@ def run_demo(home: Home, request: DemoRequest, say: Say, quiet: bool = False) ->
             laboratory.listen = table.listen
             decision = run_study(laboratory, "individual", table.on_wave)
         return decision, save_decision(home, decision)
+
+
+def plan_demo(home: Home, request: DemoRequest) -> dict[str, Any]:
+    """What a run would do, before anything is drawn or trained."""
+    asked = _study(request)
+    planted = {candidate.name: candidate for candidate in CANDIDATES}
+    everything = len(asked.candidates) + 2  # the baseline, and all candidates together
+    return {
+        "home": str(home.path),
+        "candidates": list(asked.candidates),
+        "categories": list(dict.fromkeys(planted[name].category for name in asked.candidates)),
+        "trials_at_least": request.seeds * (everything + 1),  # and the first stage
+        "trials_here": len(home.finished("trials")),
+    }
 
 
 def prepare(home: Home, request: DemoRequest, say: Say) -> None:
