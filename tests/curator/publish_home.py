@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from click.testing import CliRunner
 from PIL import Image
 
-from curator.commands.pull import command
+from curator.cli import cli
 from curator.mix import build_mix
 from registry.recipe import Recipe, RecipePart
 from registry.store import Home
@@ -81,7 +81,7 @@ def add_sums(home: Home, source: Path, count: int, name: str = "sums", padding: 
 def _pull(home: Home, source: Path, name: str, card: str) -> None:
     home.cards.mkdir(parents=True, exist_ok=True)
     (home.cards / f"{name}.yaml").write_text(card)
-    done = CliRunner().invoke(command, [name, "--from", str(source / name), "--home", str(home.path)])
+    done = CliRunner().invoke(cli, ["pull", name, "--from", str(source / name), "--home", str(home.path)])
     assert done.exit_code == 0, done.output
 
 

@@ -12,14 +12,15 @@ from curator.arrow_values import python_values
 
 PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 KINDS: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {}
+_text = st.none() | st.sampled_from(["", "a", "é", "long text"])
 _binary = st.none() | st.binary(max_size=6)
-_picture = st.none() | st.fixed_dictionaries({"bytes": _binary, "path": st.none() | st.text(max_size=3)})
+_picture = st.none() | st.fixed_dictionaries({"bytes": _binary, "path": _text})
 KINDS["binary"] = (pa.binary(), _binary)
 KINDS["large_binary"] = (pa.large_binary(), _binary)
 KINDS["picture"] = (PICTURE, _picture)
 KINDS["pictures"] = (pa.list_(PICTURE), st.none() | st.lists(_picture, max_size=3))
 KINDS["large list"] = (pa.large_list(pa.binary()), st.none() | st.lists(_binary, max_size=3))
-KINDS["text"] = (pa.string(), st.none() | st.text(max_size=3))
+KINDS["text"] = (pa.string(), _text)
 KINDS["numbers"] = (pa.list_(pa.int64()), st.none() | st.lists(st.integers(-5, 5), max_size=3))
 
 

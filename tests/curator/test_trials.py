@@ -267,7 +267,11 @@ def test_an_error_of_the_listener_is_not_lost(folder: Path) -> None:
         workers.run([[ask(steps=1)]], listen)
 
 
-def test_an_interrupted_study_waits_for_no_trial(folder: Path, heard: list[Event]) -> None:
+def test_an_interrupted_study_waits_for_no_trial(
+    folder: Path, heard: list[Event], request: pytest.FixtureRequest
+) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with it ignored
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     begun, main = folder / "begun", threading.main_thread().ident
     assert main is not None
 

@@ -35,13 +35,16 @@ def repository(hub: Hub, tmp_path: Path) -> str:
 
 def start(home: Home, hub: Hub) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "curator", "pull", "many", "--home", str(home.path)]
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **hub.environment(home.path / "cache")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    environment = {**os.environ, **hub.environment(home.path / "cache")}
+    with (home.path / "told").open("w") as told:
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=told)
+
+
+def finished(process: subprocess.Popen[bytes], home: Home) -> bool:
+    """Wait for the end; what the command said is shown when it was not 0."""
+    status = process.wait(240)
+    assert status == 0, (home.path / "told").read_text()
+    return True
 
 
 def digests(home: Home) -> dict[str, str]:
@@ -59,7 +62,7 @@ def test_a_pull_killed_at_random_instants_ends_with_the_same_bytes(repository: s
     for home in (quiet, killed):
         write_card(home, "many", format="caption_pairs", source={"hub_repo": repository, "splits": ["train"]})
     begun = time.monotonic()
-    assert start(quiet, hub).wait(120) == 0
+    assert finished(start(quiet, hub), quiet)
     seconds = time.monotonic() - begun
     chance, hits = random.Random(1), 0
     for _ in range(KILLS):
@@ -73,7 +76,7 @@ def test_a_pull_killed_at_random_instants_ends_with_the_same_bytes(repository: s
         half = [path for path in killed.stage("samples").glob("*") if not (path / "record.json").is_file()]
         assert half == [], "a half made folder is visible"
     assert hits, "no kill came in time"
-    assert start(killed, hub).wait(120) == 0
+    assert finished(start(killed, hub), killed)
     assert digests(killed) == digests(quiet)
     assert [path.name for path in killed.aside.iterdir()] == [".lock"]
     images = [sorted(path.name for path in home.images.glob("*.tar")) for home in (quiet, killed)]
