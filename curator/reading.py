@@ -70,9 +70,12 @@ class RawFiles:
     def rows(self) -> Iterator[Row | Rejected]:
         """Every row; one that is no object comes as Rejected."""
         wanted = list(dict.fromkeys((*self.columns.values(), *self.labels)))
-        numbered = ((path, *pair) for path in self.files for pair in enumerate(read_rows(path, wanted, self.rows_at)))
-        for path, index, row in itertools.islice(numbered, self.limit):
-            name = path.relative_to(self.folder).as_posix()
+        numbered = (
+            (name, index, row)
+            for path, name in [(path, path.relative_to(self.folder).as_posix()) for path in self.files]
+            for index, row in enumerate(read_rows(path, wanted, self.rows_at))
+        )
+        for name, index, row in itertools.islice(numbered, self.limit):
             if not isinstance(row, dict):
                 yield Rejected(f"{name}#{index}", "row is not an object", type(row).__name__)
                 continue
@@ -146,7 +149,7 @@ def columns_of(path: Path, rows_at: str | None = None) -> set[str]:
 def _parquet_rows(path: Path, columns: list[str] | None) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
-    with _damage_as_refusal(path), pq.ParquetFile(path, buffer_size=1 << 20) as file:
+    with _damage_as_refusal(path), pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
         names = set(file.schema_arrow.names)
         kept = None if columns is None else [column for column in columns if column in names]
         for batch in file.iter_batches(_batch_rows(file), columns=kept):

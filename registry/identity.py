@@ -32,6 +32,11 @@ def canonical(value: Any) -> bytes:
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+def canonical_text(value: Any) -> bytes:
+    """``canonical`` for what is known to be text, lists and mappings of text alone: nothing is checked."""
+    return _ENCODER.encode(value).encode()
+
+
 def digest(value: Any) -> str:
     """sha256 (64 hex characters) of the canonical form of ``value``."""
     return hashlib.sha256(canonical(value)).hexdigest()

@@ -7,10 +7,11 @@ Hub's chat templates.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, TypedDict
 
-from registry.identity import digest
+from registry.identity import canonical_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -101,7 +102,7 @@ def conversation(turns: list[tuple[str, str]]) -> list[Message]:
 
 def sample_id(messages: list[Message], sha256s: list[str]) -> str:
     """32 hex characters from the content alone: equal conversations over equal pictures have equal ids."""
-    return digest({"messages": messages, "images": sha256s})[:32]
+    return hashlib.sha256(canonical_text({"messages": messages, "images": sha256s})).hexdigest()[:32]
 
 
 def message_text(message: Message) -> str:

@@ -74,8 +74,8 @@ def _row(data: bytes, number: int) -> dict[str, object]:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Read the parquet and write it again."""
-    with pq.ParquetFile(source) as file, pq.ParquetWriter(target, file.schema_arrow) as writer:
+    """Read the parquet and write it again, in the way that is fastest: without reading ahead into fresh memory."""
+    with pq.ParquetFile(source, pre_buffer=False) as file, pq.ParquetWriter(target, file.schema_arrow) as writer:
         for batch in file.iter_batches(256):
             writer.write_batch(batch)
 
