@@ -132,3 +132,15 @@ def test_problems_are_printed_for_people(curator: Curator, home: Home) -> None:
     assert result.exit_code == 1
     assert "unknown format 'nothing'\n  way out: formats are: " in result.stdout
     assert "checked 1 card: 1 problem\n" in result.stderr
+
+
+def test_the_first_rows_of_a_dataset_that_is_here_are_shown(curator: Curator, home: Home, tmp_path: Path) -> None:
+    make_chats(home, tmp_path, "long", 5)
+    result = curator("check", "sound", "long")
+    assert result.exit_code == 0
+    assert result.stdout.count("row ") == 6
+    assert "What is 2 and one?" in result.stdout
+    assert "What is 3 and one?" not in result.stdout
+    shown = json.loads(curator("check", "sound", "--json").stdout)["rows"]
+    assert [row["source_id"] for row in shown] == ["row-0", "row-1", "row-2"]
+    assert curator("check", "vsr").stdout == ""
