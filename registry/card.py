@@ -180,8 +180,12 @@ class Card(StrictModel):
     expected_rejections: dict[str, str] = Field(default_factory=dict)
     """Reason of a rejection -> why so many rows of this dataset meet it; such rows do not count towards the limit."""
     quality_notes: list[str] = Field(default_factory=list)
+    conversion: str | None = None
+    """How the published rows are turned into samples, and what of it is not settled."""
     overlaps: list[str] = Field(default_factory=list)
-    """Benchmarks whose pictures or questions are known to be in here, with counts."""
+    """Benchmarks and other datasets whose pictures or questions are known to be in here, with counts."""
+    train_split_of: list[str] = Field(default_factory=list)
+    """Benchmarks of the registry that this is the training split of: their scores are then in-distribution."""
     role: Literal["table3", "baseline", "baseline_part", "improved_baseline", "pretrain", "other"] = "other"
     """What it is to the paper: one of Table 3's candidates, the baseline or a part of it, a pretraining set."""
     paper_status: Literal["certain", "possible", "unlikely"] | None = None

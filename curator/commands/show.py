@@ -68,8 +68,10 @@ def _print_card(row: dict[str, Any], card: dict[str, Any]) -> None:
             ("homepage", row["homepage"]),
             ("among the 17", row["paper_status"]),
             ("confidence", _pairs(card.get("confidence"))),
+            ("conversion", card.get("conversion")),
             ("quality", "\n".join(card.get("quality_notes") or [])),
             ("overlaps", "\n".join(card.get("overlaps") or [])),
+            ("train split of", ", ".join(card.get("train_split_of") or [])),
             ("sources", "\n".join(card.get("sources") or [])),
         ]
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from registry.card import Card, load_cards
+from registry.discovery import names, package_folder
 from registry.taxonomy import SLUGS
 
 CARDS = {name: card for name, card in load_cards().items() if card.role != "other"}
@@ -60,3 +61,9 @@ def test_nothing_is_said_without_a_source() -> None:
         assert card.sources, card.name
         assert card.confidence, card.name
         assert card.paper_status in ((None, "possible") if card.role == "table3" else (None,)), card.name
+
+
+def test_a_training_split_names_a_benchmark_of_the_registry() -> None:
+    named = {name for card in load_cards().values() for name in card.train_split_of}
+    assert named == {"scienceqa_test", "tabmwp_test"}
+    assert named <= set(names(package_folder("registry.benchmarks"), ".py"))
