@@ -101,7 +101,7 @@ def check(folder: Path, kills: int, options: list[str], seed: int) -> list[str]:
     print(f"undisturbed: {seconds:.0f} s")
     chance, trials, done = random.Random(seed), Trials(), 0
     for number in range(kills):
-        after = chance.uniform(1, seconds * 0.6)  # each run gets some way further
+        after = chance.uniform(1, seconds * min(0.6, 2 / kills))  # each run gets some way further
         was_killed = run_and_kill(killed, options, after)
         done += was_killed
         trials.look(killed)
