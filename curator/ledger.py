@@ -43,6 +43,12 @@ class Account:
     example: str = ""
     """The first rejected row, for people."""
 
+    @classmethod
+    def of(cls, card: Card, ledger: dict[str, Any]) -> Account:
+        """The account that a ledger was written from, as far as the limit looks at it."""
+        kept = Counter({part["part"]: part["kept"] for part in ledger["parts"]})
+        return cls(card, False, kept, Counter(ledger["rejected"]), Counter(ledger["missing_images"]))
+
     @property
     def rows_out(self) -> int:
         """Samples."""
@@ -83,16 +89,17 @@ class Account:
         if self.unexpected <= MAX_REJECTED * total and self.rows_out:
             return
         reasons = ", ".join(f"{reason} ({count:,})" for reason, count in self.rejected.most_common(5))
-        what = f"{self.rejected.total():,} of {total:,} rows cannot be used: {reasons}; first: {self.example}"
+        first = f"; first: {self.example}" if self.example else ""
+        what = f"{self.rejected.total():,} of {total:,} rows cannot be used: {reasons}{first}"
         raise Refusal(name, what, self._way_out())
 
     def _way_out(self) -> str:
         if self.rejected.most_common(1)[0][0] != MISSING:
             return f"correct the card, or pass --policy any to go on above {MAX_REJECTED:.0%}"
-        wanted = ", ".join(
-            folder + (f" (from {self.card.pictures.folders[folder]})" if folder in self.card.pictures.folders else "")
-            for folder, _ in self.missing.most_common(5)
-        )
+        known = self.card.pictures.folders
+        named = [folder for folder, _ in self.missing.most_common() if folder in known]
+        others = [folder for folder, _ in self.missing.most_common(5) if folder not in known]
+        wanted = ", ".join([*(f"{folder} (from {known[folder]})" for folder in named), *others])
         return f"get {wanted} and name the folder that holds it with --images"
 
     def ledger(self) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from curator.ledger import LEDGER, Account
+from curator.ledger import LEDGER, Account, read_ledger
 from curator.pictures import Pictures, listing
-from curator.raw_sample import Picture, RawSample, Rejected, Unusable
+from curator.raw_sample import Picture, RawSample, Rejected, Unusable, plain
 from curator.reading import RawFiles
 from curator.rules import Origin, PartRules
 from curator.selection import Form, list_files, recognise
@@ -133,6 +133,8 @@ def normalise(
     planned = plan(home, card, raw, look)
     existing = home.find("samples", planned.digest)
     if existing is not None:
+        if not allow_rejected:
+            Account.of(card, read_ledger(existing)).check_limit(at_end=True)
         restored = _restore_pictures(home, card, planned, existing, advance)
         return Normalised(existing, read_record(existing), already_there=True, restored=restored)
     record = Record(
@@ -227,7 +229,8 @@ class _SampleMaker:
         except Unusable as error:
             return Rejected(raw.source_id, error.reason, error.detail)
         except BadImage as error:
-            return Rejected(raw.source_id, str(error))
+            named = next((picture for picture in raw.images if isinstance(picture, str)), "")
+            return Rejected(raw.source_id, str(error), plain(named))
         except UnicodeEncodeError:
             return Rejected(raw.source_id, "text is not valid Unicode")
 

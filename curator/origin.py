@@ -27,6 +27,7 @@ from registry.store import Home
 DOWNLOADS = "downloads"
 """Folder of the home where unfinished downloads stay, to be continued by the next run."""
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+HTTP_ERROR = 400
 _BLOCK = 1 << 20
 
 
@@ -53,10 +54,17 @@ def local_copy(home: Home, given: str) -> Iterator[LocalCopy]:
         raise Refusal(f"--from {given}", "is no folder, file or http address", "name the dataset's files")
     elif path.suffix in DATA_SUFFIXES:
         yield LocalCopy(path.parent, [path.name])
-    elif path.name.endswith(ARCHIVES):
+    elif path.name.lower().endswith(ARCHIVES):
         with home.workspace("unpacked") as room:
-            unpack(path, room)
-            yield LocalCopy(room)
+            inside = room / "files"
+            inside.mkdir()
+            try:
+                unpack(path, inside)
+            except Refusal:
+                if is_address(given):
+                    path.unlink(missing_ok=True)  # so that the next run fetches it again
+                raise
+            yield LocalCopy(_top(inside))
     else:
         known = ", ".join((*DATA_SUFFIXES, *ARCHIVES))
         raise Refusal(f"--from {given}", "is no kind of file that is read", f"name a folder or a file of: {known}")
@@ -64,10 +72,23 @@ def local_copy(home: Home, given: str) -> Iterator[LocalCopy]:
         path.unlink(missing_ok=True)
 
 
+def _top(folder: Path) -> Path:
+    """The folder that an archive was made of: an only folder at the top holds everything, and names nothing."""
+    there = list(folder.iterdir())
+    while len(there) == 1 and there[0].is_dir() and not is_layout(there[0].name):
+        folder, there = there[0], list(there[0].iterdir())
+    return folder
+
+
+def is_layout(name: str) -> bool:
+    """Whether a folder's name is part of how datasets are laid out on the Hub."""
+    return name == "data"
+
+
 def unpack(archive: Path, into: Path) -> None:
     """Unpack an archive into an empty folder; Refusal for a damaged one, unsafe names, or more than the disk holds."""
     try:
-        if archive.suffix == ".zip":
+        if archive.suffix.lower() == ".zip":
             _unpack_zip(archive, into)
         else:
             _unpack_tar(archive, into)
@@ -128,20 +149,22 @@ def _downloaded(home: Home, address: str) -> Path:
     from huggingface_hub.utils import get_session
 
     name = PurePosixPath(urllib.parse.unquote(urllib.parse.urlsplit(address).path)).name
-    if not name.endswith((*DATA_SUFFIXES, *ARCHIVES)):
+    if not name.lower().endswith((*DATA_SUFFIXES, *ARCHIVES)):
         known = ", ".join((*DATA_SUFFIXES, *ARCHIVES))
         raise Refusal(f"--from {address}", f"names no file of a known kind ({known})", "download it and name the file")
     try:
         answer = get_session().head(address, follow_redirects=True)
-        version = answer.headers.get("etag") or answer.headers.get("last-modified") or ""
+        told = answer.headers if answer.status_code < HTTP_ERROR else {}  # some servers answer GET alone
+        version = told.get("etag") or told.get("last-modified") or ""
         folder = home.path / DOWNLOADS / f"address-{short(digest([address, version]))}"
         folder.mkdir(parents=True, exist_ok=True)
         whole, part = folder / safe_relative(name), folder / "unfinished"
+        if not version:  # nothing tells whether what is here is of the same file
+            whole.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
         if whole.is_file():
             return whole
-        if not version:  # nothing tells whether the rest would be of the same file
-            part.unlink(missing_ok=True)
-        size = answer.headers.get("content-length")
+        size = told.get("content-length")
         with part.open("ab") as out:
             http_get(
                 address,

@@ -104,7 +104,12 @@ class Pictures:
             with archive.open("rb") as file:
                 file.seek(offset)
                 return file.read(size)
-        return self._zip(archive).read(inside)
+        try:
+            return self._zip(archive).read(inside)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+            raise Unusable("image cannot be read", inside) from None
+        except RuntimeError:
+            raise Refusal(archive.name, "is encrypted", "unpack it and name its folder with --images") from None
 
     def _index(self) -> dict[str, tuple[Path, int, int]]:
         """Member -> (archive, offset, size) over all archives; the first archive that has a name wins."""
@@ -182,7 +187,8 @@ def listing(folder: Path) -> list[tuple[str, int]]:
             continue
         seen.add((status.st_dev, status.st_ino))
         here = Path(root)
-        found += [((here / name).relative_to(folder).as_posix(), (here / name).stat().st_size) for name in files]
+        there = [here / name for name in files if (here / name).is_file()]  # a link that leads nowhere is no file
+        found += [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in there]
     return sorted(found)
 
 

@@ -25,6 +25,9 @@ from registry.identity import digest, file_digest, short
 from registry.store import Home, Record, is_finished, read_record
 
 NOT_ASKED_FOR = "not asked for by the card"
+OTHER_ROWS = (".csv", ".tsv", ".arrow", ".gz", ".zst", ".jsonl", ".json", ".parquet")
+"""Endings of files that hold rows, though perhaps not for us."""
+LEFT_OUT_TOLD = 20
 _BLOCK = 1 << 20
 
 Advance = Callable[[int], None]
@@ -43,6 +46,8 @@ class Offer:
     files: list[PublishedFile]
     left_out: int
     """Files there that the card does not ask for."""
+    rows_left_out: tuple[str, ...] = ()
+    """Those of them that hold rows, or seem to."""
 
     @property
     def size(self) -> int:
@@ -71,7 +76,8 @@ def offer_from_folder(card: Card, source: Path, only: list[str] | None = None) -
     files = [PublishedFile(name, (source / name).stat().st_size, file_digest(source / name)) for name in wanted]
     names_and_contents = [[file.path, file.sha256] for file in files]
     revision = f"local-{short(digest(names_and_contents))}"
-    return Offer(card.name, revision, None, None, source, files, len(there) - len(files))
+    rest = sorted(set(there) - set(wanted))
+    return Offer(card.name, revision, None, None, source, files, len(rest), _with_rows(rest))
 
 
 def offer_from_hub(
@@ -97,7 +103,14 @@ def offer_from_hub(
     suffix = f".{digest(narrowed)[:6]}" if len(wanted) < len(by_path) else ""
     files = [by_path[path] for path in wanted]
     label = f"{listing.commit[:12]}{suffix}"
-    return Offer(card.name, label, chosen, listing.commit, None, files, len(by_path) - len(files))
+    rest = sorted(by_path.keys() - set(wanted))
+    return Offer(card.name, label, chosen, listing.commit, None, files, len(rest), _with_rows(rest))
+
+
+def _with_rows(names: Iterable[str]) -> tuple[str, ...]:
+    """Which of these files hold rows by their names, in a form that is read or in another."""
+    visible = (name for name in names if not name.startswith("."))
+    return tuple(name for name in visible if is_data(name) or name.lower().endswith(OTHER_ROWS))
 
 
 def pull(
@@ -155,6 +168,7 @@ def _record(offer: Offer) -> Record:
             "repo": offer.repo,
             "commit": offer.commit,
             "bytes": offer.size,
+            "left_out": list(offer.rows_left_out[:LEFT_OUT_TOLD]),
         },
         command=f"curator pull {offer.name}",
     )

@@ -76,6 +76,9 @@ class RawFiles:
             for index, row in enumerate(read_rows(path, wanted, self.rows_at))
         )
         for name, index, row in itertools.islice(numbered, self.limit):
+            if isinstance(row, DamagedLine):
+                yield Rejected(f"{name}#{index}", "line is not JSON", row.problem)
+                continue
             if not isinstance(row, dict):
                 yield Rejected(f"{name}#{index}", "row is not an object", type(row).__name__)
                 continue
@@ -153,6 +156,9 @@ def _parquet_rows(path: Path, columns: list[str] | None) -> Iterator[Any]:
         names = set(file.schema_arrow.names)
         kept = None if columns is None else [column for column in columns if column in names]
         for batch in file.iter_batches(_batch_rows(file), columns=kept):
+            if not batch.num_columns:  # a file without any wanted column: its rows count all the same
+                yield from ({} for _ in range(batch.num_rows))
+                continue
             columns_of_batch = [python_values(column) for column in batch.columns]
             yield from (dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns_of_batch, strict=True))
 
@@ -165,15 +171,22 @@ def _batch_rows(file: Any) -> int:
     return int(max(1, min(MAX_BATCH_ROWS, BATCH_BYTES // a_row)))
 
 
+@dataclass(frozen=True, slots=True)
+class DamagedLine:
+    """A line of a JSON lines file that is no JSON: one row that cannot be used, not the end of the file."""
+
+    problem: str
+
+
 def _json_lines(path: Path) -> Iterator[Any]:
-    with _damage_as_refusal(path), path.open(encoding="utf-8-sig") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise _damaged(path, f"line {number} is not JSON ({error})") from None
+                yield json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except (ValueError, RecursionError) as error:
+                yield DamagedLine(f"line {number}: {error}")
 
 
 def _json_array(path: Path, rows_at: str | None = None) -> Iterator[Any]:
@@ -188,6 +201,8 @@ def _json_array(path: Path, rows_at: str | None = None) -> Iterator[Any]:
         elements.open_array()
         while (element := elements.next()) is not _END:
             yield element
+        if not rows_at:
+            elements.refuse_more()
 
 
 _END = object()
@@ -210,6 +225,15 @@ class _Elements:
         if self._peek() != "[":
             raise _damaged(self._path, "is not a JSON array of rows")
         self._at += 1
+
+    def refuse_more(self) -> None:
+        """Raise Refusal when the file goes on behind the array: a second array would be lost without a word."""
+        rest = self._text[self._at + 1 :]
+        while not rest.strip():
+            rest = self._file.read(CHUNK_CHARACTERS)
+            if not rest:
+                return
+        raise _damaged(self._path, f"goes on behind the array of rows ({rest.strip()[:20]!r})")
 
     def enter(self, key: str) -> None:
         """Step from the object that begins here to the value of ``key``, reading past the values before it."""
@@ -297,7 +321,7 @@ def _damage_as_refusal(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (UnicodeDecodeError, pa.ArrowException, RecursionError) as error:
+    except (ValueError, OverflowError, pa.ArrowException, RecursionError) as error:
         raise _damaged(path, str(error).splitlines()[0]) from None
 
 

@@ -97,7 +97,8 @@ def recognise(card: Card, folder: Path, repo: str | None = None) -> tuple[Form, 
         if not files:
             misses.append(f"{form.format}: no data file matches")
             continue
-        missing = form.missing(columns_of(files[0], form.source.rows_at))
+        columns = next((found for file in files if (found := columns_of(file, form.source.rows_at))), set())
+        missing = form.missing(columns)
         if not missing:
             rows_at, labels = form.source.rows_at, labels_of(card.parts)
             return form, RawFiles(folder, files, form.roles(), form.options, card.prompts, rows_at, labels)
@@ -138,11 +139,15 @@ def is_data(name: str) -> bool:
 def list_files(folder: Path) -> list[str]:
     """All published files below ``folder`` as sorted relative posix names; links are not followed."""
     found = []
-    for root, _, here_are in os.walk(folder):
+    for root, _, here_are in os.walk(folder, onerror=_refuse_unreadable):
         here = Path(root)
         files = [here / name for name in here_are if not (here / name).is_symlink() and (here / name).is_file()]
         found += [file.relative_to(folder).as_posix() for file in files]
     return sorted(set(found) - RESERVED)
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    raise Refusal(str(error.filename), "cannot be read, so what it holds would be lost", "make it readable") from None
 
 
 def _is_private(name: str) -> bool:

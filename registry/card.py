@@ -124,6 +124,8 @@ class Pictures(StrictModel):
         for template in templates:
             if len(PLACE.findall(template)) != 1 or "{" in PLACE.sub("", template):
                 raise ValueError(f"path template '{template}' needs one {{}} or {{:012d}}, and no other braces")
+            if template.startswith("/") or "\\" in template or ":" in PLACE.sub("", template) or ".." in template:
+                raise ValueError(f"path template '{template}' could leave the dataset's folder")
         return templates
 
 
@@ -139,12 +141,12 @@ class Licence(StrictModel):
 class Size(StrictModel):
     """Published size."""
 
-    samples: int | None = None
+    samples: int | None = Field(default=None, ge=0)
     """Samples or question-answer pairs, as they are usually counted."""
-    images: int | None = None
+    images: int | None = Field(default=None, ge=0)
     exact: bool = False
     """False = a rounded figure."""
-    rows: int | None = None
+    rows: int | None = Field(default=None, ge=0)
     """Rows that pulling the main form must find; null = not established."""
     note: str | None = None
 

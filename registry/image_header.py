@@ -81,6 +81,7 @@ def _jpeg(data: Bytes) -> Header | None:
 def _png(data: Bytes) -> Header | None:
     """Walk all chunks and verify their checksums: header first, end last, pixels between."""
     view, at, size, raw, packed = memoryview(data), len(_PNG_START), None, 0, 0
+    palette = True
     while True:
         length, kind = struct.unpack_from(">I4s", data, at)
         end = at + 8 + length
@@ -93,13 +94,15 @@ def _png(data: Bytes) -> Header | None:
             if kind != b"IHDR" or length != 13 or not known:
                 return None
             size = Header(width, height, "png")
+            palette = color != 3
             raw = height * (1 + (width * depth * _CHANNELS[color] + 7) // 8)
         if kind == b"acTL":  # animated
             return None
+        palette = palette or kind == b"PLTE"
         packed += length if kind == b"IDAT" else 0
         at = end + 4
         if kind == b"IEND":
-            return size if packed * _MAX_DEFLATE >= raw and at == len(data) else None
+            return size if palette and packed * _MAX_DEFLATE >= raw and at == len(data) else None
 
 
 def _webp(data: Bytes) -> Header | None:

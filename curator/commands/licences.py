@@ -48,12 +48,13 @@ def command(datasets: tuple[str, ...], policy: str, as_json: bool, home: Path) -
     pictured = [name for name, card in cards.items() if card.pictures.regime != "none"]
     terms = terms_of(Home(home), datasets, pictured)
     together = verdict(terms)
+    unasked = "not known" if together.unknown else "not asked for"
     fields = {
         "together": together.title,
         "commercial use": _said(together.commercial),
         "changed copies": _said(together.changes),
-        "attribution": "asked for" if together.attribution else "not asked for",
-        "same licence": ", ".join(together.share_alike) or "not asked for",
+        "attribution": "asked for" if together.attribution else unasked,
+        "same licence": ", ".join(together.share_alike) or unasked,
     }
     if as_json:
         rows = [{**vars(one), "class": combine(one.names).title} for one in terms]

@@ -42,7 +42,9 @@ POLICIES = ("any", "limit", "complete")
 @click.option(
     "--endpoint", envvar="HF_ENDPOINT", show_envvar=True, metavar="URL", help="A Hub-compatible server to ask."
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Normalise the first N rows only, for a look.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1 << 40), metavar="N", help="Normalise the first N rows only, for a look."
+)
 @click.option(
     "--policy",
     type=click.Choice(POLICIES),
@@ -161,6 +163,8 @@ def _print_result(pulled: Pulled, made: Normalised, as_json: bool) -> dict[str, 
         "rejected": sum(record.rejected.values()),
     }
     ledger = read_ledger(made.folder)
+    for name in pulled.record.settings.get("left_out", []):
+        note(f"{ledger['dataset']}: {name} is not asked for by the card, and was left out")
     if not as_json:
         print_fields(fields.items())
         _print_ledger(ledger)

@@ -50,16 +50,34 @@ def test_a_damaged_json_file_is_refused(tmp_path: Path, text: str, what: str) ->
     assert refused.value.where == "rows.json"
 
 
-def test_rows_before_the_damage_are_given_first(tmp_path: Path) -> None:
+def test_a_damaged_line_is_one_row_that_cannot_be_used(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text('{"a": 1}\n\n{"a": 2}\n{"a": \n')
-    rows = read_rows(path)
-    assert [next(rows), next(rows)] == [{"a": 1}, {"a": 2}]
-    with pytest.raises(Refusal, match="line 4 is not JSON"):
-        next(rows)
+    path.write_bytes(b'{"a": 1}\n\n{"a": 2}\n{"a": \n{"a": "\xff"}\n[' + b"[" * 100_000 + b'\n{"a": 3}')
+    rows = list(RawFiles(tmp_path, [path], {"a": "a"}).rows())
+    assert [row.values["a"] for row in rows if isinstance(row, Row)] == [1, 2, 3]
+    assert [(row.reason, row.detail[:7]) for row in rows if isinstance(row, Rejected)] == [
+        ("line is not JSON", "line 4:"),
+        ("line is not JSON", "line 5:"),
+        ("line is not JSON", "line 6:"),
+    ]
 
 
-@pytest.mark.parametrize("suffix", ["json", "jsonl", "parquet"])
+@pytest.mark.parametrize("rest", ["[3]", " garbage", "\n\n{}", " " * 3_000_000 + "x"])
+def test_what_stands_behind_the_array_is_never_lost(tmp_path: Path, rest: str) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text("[1, 2]" + rest)
+    with pytest.raises(Refusal, match="goes on behind the array"):
+        list(read_rows(path))
+    path.write_text("[1, 2]\n  \n")
+    assert list(read_rows(path)) == [1, 2]
+
+
+def test_a_file_without_any_wanted_column_has_its_rows_all_the_same(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "rows.parquet", [{"other": 1}, {"other": 2}])
+    assert list(read_rows(path, ["a"])) == [{}, {}]
+
+
+@pytest.mark.parametrize("suffix", ["json", "parquet"])
 def test_bytes_that_are_no_such_file_are_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"rows.{suffix}"
     path.write_bytes(b"[\xff\xfe" * 40)
