@@ -100,7 +100,9 @@ def _open(data: bytes, where: str) -> Image.Image:
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """RGB. What is transparent is shown on white, as a reader of the page would see it."""
+    """RGB. What is transparent is shown on white, as a reader of the page would see it; 16 bits become 8."""
+    if image.mode.startswith("I"):  # Pillow's own conversion cuts at 255, which turns such pictures white
+        image = image.convert("I").point(lambda value: value / 256).convert("L")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         clear = image.convert("RGBA")
         ground = Image.new("RGBA", clear.size, (255, 255, 255, 255))

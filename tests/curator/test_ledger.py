@@ -94,6 +94,24 @@ def test_rows_that_the_card_foresees_do_not_count_towards_the_limit(home: Home, 
         normalise(home, card, pull(home, offer_from_folder(card, nothing)).folder)
 
 
+def test_what_one_policy_let_through_is_judged_again_by_another(home: Home, tmp_path: Path) -> None:
+    card = mix_card(home)
+    raw = pull(home, offer_from_folder(card, mixed(tmp_path))).folder
+    assert not normalise(home, card, raw, allow_rejected=True).already_there
+    assert normalise(home, card, raw, allow_rejected=True).already_there
+    with pytest.raises(Refusal, match="6 of 10 rows cannot be used"):
+        normalise(home, card, raw)
+
+
+def test_files_with_rows_that_a_card_does_not_ask_for_are_named(home: Home, tmp_path: Path) -> None:
+    card = mix_card(home, source={"files": ["rows.json"]})
+    for name in ("extra.json", "more.csv", "notes.md"):
+        (mixed(tmp_path) / name).write_text("[]")
+    offer = offer_from_folder(card, tmp_path / "raw")
+    assert (offer.left_out, offer.rows_left_out) == (3, ("extra.json", "more.csv"))
+    assert pull(home, offer).record.settings["left_out"] == ["extra.json", "more.csv"]
+
+
 def test_other_pictures_are_other_samples(home: Home, tmp_path: Path) -> None:
     card = mix_card(home)
     raw = pull(home, offer_from_folder(card, mixed(tmp_path))).folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import io
+import json
 import tarfile
 import threading
 import zipfile
@@ -18,7 +19,7 @@ from curator.origin import DOWNLOADS, local_copy, unpack
 from curator.pull import offer_from_folder, pull
 from registry.errors import Refusal
 from registry.store import Home
-from tests.curator.data_home import captions, chats, rows_of, write_card, write_json, write_parquet
+from tests.curator.data_home import captions, chats, picture, rows_of, write_card, write_json, write_parquet
 
 
 @pytest.fixture
@@ -32,10 +33,14 @@ class Site(http.server.BaseHTTPRequestHandler):
     data: ClassVar[bytes] = b""
     etag: ClassVar[str] = '"one"'
     breaks: ClassVar[int] = 0
+    get_alone: ClassVar[bool] = False
     asked: ClassVar[list[str]] = []
     protocol_version = "HTTP/1.1"
 
     def do_HEAD(self) -> None:
+        if self.get_alone:
+            self.send_error(403)
+            return
         self._answer(body=False)
 
     def do_GET(self) -> None:
@@ -47,7 +52,8 @@ class Site(http.server.BaseHTTPRequestHandler):
         rest = self.data[start:]
         self.send_response(206 if wanted else 200)
         self.send_header("Content-Length", str(len(rest)))
-        self.send_header("ETag", self.etag)
+        if self.etag:
+            self.send_header("ETag", self.etag)
         if wanted:
             self.send_header("Content-Range", f"bytes {start}-{len(self.data) - 1}/{len(self.data)}")
         self.end_headers()
@@ -67,7 +73,7 @@ class Site(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site() -> Iterator[str]:
-    Site.breaks, Site.asked, Site.etag = 0, [], '"one"'
+    Site.breaks, Site.asked, Site.etag, Site.get_alone = 0, [], '"one"', False
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -138,6 +144,32 @@ def test_a_file_that_changed_meanwhile_is_fetched_from_the_start(
     Site.data = write_json(tmp_path / "rows.json", chats(350, start=1000)).read_bytes()
     assert pulled_rows(home, f"{site}/rows.json", "llava_chat") == 350
     assert Site.asked == [""]
+
+
+def test_a_server_that_answers_get_alone_is_asked_by_get(home: Home, tmp_path: Path, site: str) -> None:
+    Site.data, Site.get_alone = write_json(tmp_path / "rows.json", chats(7)).read_bytes(), True
+    assert pulled_rows(home, f"{site}/rows.json", "llava_chat") == 7
+
+
+def test_a_bad_download_is_not_kept_where_nothing_tells_its_version(home: Home, tmp_path: Path, site: str) -> None:
+    write_json(tmp_path / "p" / "rows.json", chats(7))
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        tar.add(tmp_path / "p", arcname="p")
+    for etag in ("", '"one"'):
+        Site.etag, Site.data = etag, b"no archive"
+        with pytest.raises(Refusal, match="no readable archive"):
+            pulled_rows(home, f"{site}/x.tar", "llava_chat")
+        Site.data = (tmp_path / "x.tar").read_bytes()
+        assert pulled_rows(home, f"{site}/x.tar", "llava_chat") == 7
+
+
+def test_the_only_folder_at_the_top_of_an_archive_is_the_dataset(home: Home, tmp_path: Path) -> None:
+    image, turns = picture(1), [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "This."}]
+    rows = json.dumps([{"image": "images/1.png", "conversations": turns}]).encode()
+    with zipfile.ZipFile(tmp_path / "X.ZIP", "w") as archive:
+        archive.writestr("set/rows.json", rows)
+        archive.writestr("set/images/1.png", image)
+    assert pulled_rows(home, str(tmp_path / "X.ZIP"), "llava_chat") == 1
 
 
 def test_what_cannot_be_had_is_refused_in_words(home: Home, tmp_path: Path) -> None:

@@ -107,6 +107,11 @@ def test_a_kind_of_picture_becomes_a_sample_that_training_reads(name: str, tmp_p
     store.close()
 
 
+def test_sixteen_bits_keep_their_shades() -> None:
+    settings = PictureSettings(size=48, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    assert abs(int(square(GOOD["sixteen-bit"], settings, "x").max()) - 40_000 // 256) <= 1
+
+
 def test_bad_pictures_are_set_aside_with_their_reasons_and_lose_no_row(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     folder = normalised(home, tmp_path, {**{name: data for name, (data, _) in BAD.items()}, "good": GOOD["jpeg"]})

@@ -68,6 +68,12 @@ def test_a_template_has_one_place_and_no_code(template: str) -> None:
         Facts(paths=[template])
 
 
+@pytest.mark.parametrize("template", ["../{}", "/etc/{}", "C:\\{}", "a/../../{}", "c:{}"])
+def test_a_template_that_leaves_the_folder_is_refused_with_the_card(template: str) -> None:
+    with pytest.raises(ValueError, match="could leave"):
+        Facts(paths=[template])
+
+
 @pytest.mark.parametrize("address", ["http://example.com/a.jpg", "HTTPS://x/y.png", "ftp://x", "s3://b/k"])
 def test_addresses_are_not_fetched(tmp_path: Path, address: str) -> None:
     with pytest.raises(Unusable, match="address"):
@@ -91,6 +97,25 @@ def test_archives_packed_from_inside_or_above_a_folder_are_read(tmp_path: Path) 
     assert pictures.read("allava_laion/images/5.jpeg") == picture(5)
     assert pictures.read("allava_laion/images/6.jpeg") == picture(6)
     pictures.close()
+
+
+def test_a_damaged_member_of_a_zip_is_one_picture_that_cannot_be_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("1.png", picture(1))
+        archive.writestr("2.png", picture(2))
+    data = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(data.replace(picture(2), bytes(len(picture(2))), 1))
+    pictures = Pictures(tmp_path, ["a.zip"])
+    assert pictures.read("1.png") == picture(1)
+    with pytest.raises(Unusable, match="cannot be read"):
+        pictures.read("2.png")
+    pictures.close()
+
+
+def test_a_link_that_leads_nowhere_is_no_file_of_the_users_folder(tmp_path: Path) -> None:
+    put(tmp_path, a=1)
+    (tmp_path / "dead.jpg").symlink_to(tmp_path / "nowhere")
+    assert listing(tmp_path) == [("a.jpg", len(picture(1)))]
 
 
 @pytest.mark.parametrize("name", ["pics.tar.gz", "pics.tgz"])
