@@ -20,7 +20,7 @@ LEDGER = "ledger.json"
 MAX_REJECTED = 0.05
 """Share of rejected rows above which a run stops: beyond it the card, not the data, is likely to be wrong."""
 EARLY_ROWS = 2000
-"""After this many rows, all of them rejected, a run stops without reading the rest."""
+"""After this many rows, all of them rejected, a run stops without reading the rest; missing pictures are counted on."""
 _FOLDER_DEPTH = 2
 """Folders of a missing picture's path that it is counted under."""
 _FOLDERS_TOLD = 20
@@ -80,7 +80,7 @@ class Account:
 
     def check_limit(self, *, at_end: bool = False) -> None:
         """Raise Refusal over the limit; before the end only when nothing at all could be used so far."""
-        early = self.rows_out == 0 and self.rows_in == EARLY_ROWS
+        early = self.rows_out == 0 and self.rows_in == EARLY_ROWS and self.rejected.total() > self.missing.total()
         if self.allow_rejected or not (at_end or early):
             return
         total, name = self.rows_in, self.card.name
@@ -97,7 +97,8 @@ class Account:
         if self.rejected.most_common(1)[0][0] != MISSING:
             return f"correct the card, or pass --policy any to go on above {MAX_REJECTED:.0%}"
         known = self.card.pictures.folders
-        named = [folder for folder, _ in self.missing.most_common() if folder in known]
+        tried = self.card.pictures.paths
+        named = [f for f in known if f in self.missing or any(path.startswith(f"{f}/") for path in tried)]
         others = [folder for folder, _ in self.missing.most_common(5) if folder not in known]
         wanted = ", ".join([*(f"{folder} (from {known[folder]})" for folder in named), *others])
         return f"get {wanted} and name the folder that holds it with --images"
