@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from registry.card import Card, load_card
 from registry.errors import Refusal
-from registry.licence_terms import NOT_ESTABLISHED, Verdict, combine
+from registry.licence_terms import Verdict, combine, normal_name
 from registry.store import Home
 
 HUB_LICENCES = frozenset(
@@ -60,7 +60,7 @@ def hub_licences(terms: Iterable[Terms]) -> list[str]:
     found = set()
     for one in terms:
         for text in (one.annotations, *((one.images,) if one.shows_pictures else ())):
-            name = re.sub(r"[\s_]+", "-", (text or "").strip().lower())
+            name = normal_name(text)
             found.add(name if name in HUB_LICENCES else "other" if name else "unknown")
     return sorted(found)
 
@@ -111,4 +111,4 @@ def _card(home: Home, name: str) -> Card | None:
 
 
 def _established(text: str | None) -> str | None:
-    return None if (text or "").strip().lower() in NOT_ESTABLISHED else text
+    return text if normal_name(text) else None

@@ -27,6 +27,8 @@ from registry.store import Home
 DOWNLOADS = "downloads"
 """Folder of the home where unfinished downloads stay, to be continued by the next run."""
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+HUB_DATA = "data"
+"""A folder's name that is part of how datasets are laid out on the Hub."""
 HTTP_ERROR = 400
 _BLOCK = 1 << 20
 
@@ -75,14 +77,9 @@ def local_copy(home: Home, given: str) -> Iterator[LocalCopy]:
 def _top(folder: Path) -> Path:
     """The folder that an archive was made of: an only folder at the top holds everything, and names nothing."""
     there = list(folder.iterdir())
-    while len(there) == 1 and there[0].is_dir() and not is_layout(there[0].name):
+    while len(there) == 1 and there[0].is_dir() and there[0].name != HUB_DATA:
         folder, there = there[0], list(there[0].iterdir())
     return folder
-
-
-def is_layout(name: str) -> bool:
-    """Whether a folder's name is part of how datasets are laid out on the Hub."""
-    return name == "data"
 
 
 def unpack(archive: Path, into: Path) -> None:
@@ -93,6 +90,7 @@ def unpack(archive: Path, into: Path) -> None:
         else:
             _unpack_tar(archive, into)
     except (EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        # zipfile raises the last two for a compression that it has not, and for a password
         raise Refusal(archive.name, f"is no readable archive ({error})", "get it again") from None
     except OSError as error:
         raise Refusal(archive.name, f"cannot be unpacked ({error.strerror or error})", "get it again") from None

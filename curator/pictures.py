@@ -106,9 +106,9 @@ class Pictures:
                 return file.read(size)
         try:
             return self._zip(archive).read(inside)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):  # the last: a compression it has not
             raise Unusable("image cannot be read", inside) from None
-        except RuntimeError:
+        except RuntimeError:  # what zipfile raises for a password
             raise Refusal(archive.name, "is encrypted", "unpack it and name its folder with --images") from None
 
     def _index(self) -> dict[str, tuple[Path, int, int]]:

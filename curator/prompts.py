@@ -6,6 +6,7 @@ import string
 from collections.abc import Sequence
 
 from curator.raw_sample import Unusable
+from registry.identity import order_key
 
 SHORT_ANSWER = "Answer the question using a single word or phrase."
 CHOICE = "Answer with the option's letter from the given choices directly."
@@ -20,6 +21,11 @@ def with_request(question: str, request: str) -> str:
     """``question`` and a line with ``request``, unless the question already says how to answer."""
     known = (SHORT_ANSWER, CHOICE, YES_NO)
     return question if question.rstrip().endswith(known) else f"{question}\n{request}"
+
+
+def drawn(prompts: Sequence[str], purpose: str, source_id: str) -> str:
+    """One of a card's requests, drawn by the row's id; ``purpose`` keeps the draws of two formats apart."""
+    return prompts[order_key(purpose, source_id) % len(prompts)]
 
 
 def choice_question(question: str, options: Sequence[str], hint: str = "") -> str:

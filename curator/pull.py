@@ -25,7 +25,7 @@ from registry.identity import digest, file_digest, short
 from registry.store import Home, Record, is_finished, read_record
 
 NOT_ASKED_FOR = "not asked for by the card"
-OTHER_ROWS = (".csv", ".tsv", ".arrow", ".gz", ".zst", ".jsonl", ".json", ".parquet")
+ROW_SUFFIXES = (".csv", ".tsv", ".arrow", ".gz", ".zst", ".jsonl", ".json", ".parquet")
 """Endings of files that hold rows, though perhaps not for us."""
 LEFT_OUT_TOLD = 20
 _BLOCK = 1 << 20
@@ -110,7 +110,7 @@ def offer_from_hub(
 def _with_rows(names: Iterable[str]) -> tuple[str, ...]:
     """Which of these files hold rows by their names, in a form that is read or in another."""
     visible = (name for name in names if not name.startswith("."))
-    return tuple(name for name in visible if is_data(name) or name.lower().endswith(OTHER_ROWS))
+    return tuple(name for name in visible if name.lower().endswith(ROW_SUFFIXES))
 
 
 def pull(

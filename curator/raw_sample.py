@@ -89,6 +89,14 @@ def pictures_of(value: Any) -> list[Picture]:
     raise Unusable("image column is not a picture", type(value).__name__)
 
 
+def some_pictures_of(value: Any) -> list[Picture]:
+    """The pictures of a cell that must have one; raises Unusable when it has none."""
+    pictures = pictures_of(value)
+    if not pictures:
+        raise Unusable("no image")
+    return pictures
+
+
 def with_markers(text: str, n_images: int) -> str:
     """``text`` with a marker line for each picture before it, as LLaVA writes its first question."""
     return f"{IMAGE_MARKER}\n" * n_images + text

@@ -45,11 +45,7 @@ class Permission:
     @property
     def title(self) -> str:
         """The narrowest of its duties, as a class."""
-        if not self.changes:
-            return "no-derivatives"
-        if not self.commercial:
-            return "non-commercial share-alike" if self.share_alike else "non-commercial"
-        return "share-alike" if self.share_alike else "attribution" if self.attribution else "public"
+        return _narrowest(self)
 
 
 @dataclass(frozen=True)
@@ -77,11 +73,16 @@ class Verdict:
             return "unknown"
         if self.conflict:
             return "conflict"
-        if not self.changes:
-            return "no-derivatives"
-        if not self.commercial:
-            return "non-commercial share-alike" if self.share_alike else "non-commercial"
-        return "share-alike" if self.share_alike else "attribution" if self.attribution else "public"
+        return _narrowest(self)
+
+
+def _narrowest(terms: Permission | Verdict) -> str:
+    """The narrowest duty, as a class."""
+    if not terms.changes:
+        return "no-derivatives"
+    if not terms.commercial:
+        return "non-commercial share-alike" if terms.share_alike else "non-commercial"
+    return "share-alike" if terms.share_alike else "attribution" if terms.attribution else "public"
 
 
 def normal_name(text: str | None) -> str:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from curator.prompts import BRIEF_CAPTION
-from curator.raw_sample import RawSample, Rejected, Unusable, pictures_of, text_of, with_markers
+from curator.prompts import BRIEF_CAPTION, drawn
+from curator.raw_sample import RawSample, Rejected, some_pictures_of, text_of, with_markers
 from curator.reading import RawFiles, Values
-from registry.identity import order_key
 
 VERSION = 1
 COLUMNS = {"id": "id", "image": "image", "caption": "caption"}
@@ -22,10 +21,8 @@ def rows(source: RawFiles) -> Iterator[RawSample | Rejected]:
     prompts = source.prompts or [BRIEF_CAPTION]
 
     def sample(source_id: str, row: Values) -> RawSample:
-        images = pictures_of(row["image"])
-        if not images:
-            raise Unusable("no image")
-        request = prompts[order_key("caption request", source_id) % len(prompts)]
+        images = some_pictures_of(row["image"])
+        request = drawn(prompts, "caption request", source_id)
         said = row["caption"]
         caption = text_of(said[0] if isinstance(said, list) and said else said, "caption").strip()
         return RawSample(source_id, images, [("user", with_markers(request, len(images))), ("assistant", caption)])

@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from curator.raw_sample import RawSample, Rejected, Turn, Unusable, marked, pictures_of, text_of
+from curator.raw_sample import RawSample, Rejected, Turn, Unusable, marked, some_pictures_of, text_of
 from curator.reading import RawFiles, Values
 
 VERSION = 1
@@ -36,9 +36,7 @@ def rows(source: RawFiles) -> Iterator[RawSample | Rejected]:
     describe = source.option("task", "box", "phrase") == "phrase"
 
     def sample(source_id: str, row: Values) -> RawSample:
-        images = pictures_of(row["image"])
-        if not images:
-            raise Unusable("no image")
+        images = some_pictures_of(row["image"])
         picture = _object(row["picture"], "picture size")
         box = box_text(
             _numbers(_object(row["annotation"], "annotation").get("bbox"), 4, "box"),

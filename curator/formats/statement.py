@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from curator.prompts import SHORT_ANSWER, YES_NO
-from curator.raw_sample import RawSample, Rejected, Unusable, marked, pictures_of, text_of
+from curator.raw_sample import RawSample, Rejected, Unusable, marked, some_pictures_of, text_of
 from curator.reading import RawFiles, Values
 
 VERSION = 1
@@ -24,9 +24,7 @@ def rows(source: RawFiles) -> Iterator[RawSample | Rejected]:
     request = _REQUESTS[source.option("request", *_REQUESTS)]
 
     def sample(source_id: str, row: Values) -> RawSample:
-        images = pictures_of(row["image"])
-        if not images:
-            raise Unusable("no image")
+        images = some_pictures_of(row["image"])
         question = QUESTION.format(statement=text_of(row["statement"], "statement").strip())
         answer = "Yes" if truth_of(row["label"]) else "No"
         turns = marked([("user", f"{question}\n{request}"), ("assistant", answer)], len(images))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from curator.formats.llava_chat import turn_of
-from curator.raw_sample import RawSample, Rejected, Unusable, marked, pictures_of
+from curator.raw_sample import RawSample, Rejected, Unusable, marked, some_pictures_of
 from curator.reading import RawFiles, Values
 
 VERSION = 1
@@ -26,9 +26,7 @@ def _samples(source_id: str, row: Values) -> list[RawSample | Rejected]:
     conversations = row["conversations"]
     if not isinstance(conversations, list) or not conversations:
         raise Unusable("no conversations", type(conversations).__name__)
-    images = pictures_of(row["image"])
-    if not images:
-        raise Unusable("no image")
+    images = some_pictures_of(row["image"])
     made: list[RawSample | Rejected] = []
     for number, conversation in enumerate(conversations):
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from curator.prompts import LETTERS, SHORT_ANSWER, choice_question, option_index
-from curator.raw_sample import RawSample, Rejected, Unusable, marked, optional_text, pictures_of, text_of
+from curator.raw_sample import RawSample, Rejected, marked, optional_text, some_pictures_of, text_of
 from curator.reading import RawFiles, Values
 
 VERSION = 1
@@ -30,9 +30,7 @@ def rows(source: RawFiles) -> Iterator[RawSample | Rejected]:
     explain = source.option("answer", "short", "solution") == "solution"
 
     def sample(source_id: str, row: Values) -> RawSample:
-        images = pictures_of(row["image"])
-        if not images:
-            raise Unusable("no image")
+        images = some_pictures_of(row["image"])
         question, answer = _exchange(row)
         if explain:
             question = question.rpartition("\n")[0]

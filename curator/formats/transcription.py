@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from curator.raw_sample import RawSample, Rejected, Unusable, pictures_of, text_of, with_markers
+from curator.prompts import drawn
+from curator.raw_sample import RawSample, Rejected, Unusable, some_pictures_of, text_of, with_markers
 from curator.reading import RawFiles, Values
-from registry.identity import order_key
 
 VERSION = 1
 COLUMNS = {"id": "id", "image": "image", "ground_truth": "ground_truth"}
@@ -25,10 +25,8 @@ def rows(source: RawFiles) -> Iterator[RawSample | Rejected]:
     prompts = source.prompts or [READ_ALL]
 
     def sample(source_id: str, row: Values) -> RawSample:
-        images = pictures_of(row["image"])
-        if not images:
-            raise Unusable("no image")
-        request = prompts[order_key("reading request", source_id) % len(prompts)]
+        images = some_pictures_of(row["image"])
+        request = drawn(prompts, "reading request", source_id)
         turns = [("user", with_markers(request, len(images))), ("assistant", text_sequence(row["ground_truth"]))]
         return RawSample(source_id, images, turns)
 
