@@ -157,7 +157,7 @@ def _imports(node: ast.AST) -> list[str]:
 def test_what_is_declared_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = project["dependencies"] + [line for extra in project["optional-dependencies"].values() for line in extra]
-    names = {re.split(r"[<>=\[ ]", line)[0].lower() for line in lines} - {"vlm-curator"}
+    names = {re.split(r"[<>=;\[ ]", line)[0].lower() for line in lines} - {"vlm-curator"}
     constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     pinned = re.findall(r"^([\w.-]+)==\S+$", constraints, flags=re.MULTILINE)
     assert names - {name.lower() for name in pinned} == set()
