@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from curator.batch import Batch, Column
+from curator.runner import HERE, Place, run
 from curator.samples import Samples
 from registry.discovery import load_module, names, package_folder
 from registry.errors import Refusal, did_you_mean
@@ -74,26 +75,21 @@ def measure_folder(home: Home, samples: Samples, name: str, identity: str) -> Pa
     return within.parent / samples.folder.name / within.name
 
 
-def measure(home: Home, samples: Samples, name: str, advance: Advance | None = None) -> Measured:
-    """Make (or find) one filter's measure of one samples folder; one output file for each samples file."""
-    module = load_filter(name)
-    identity = measure_digest(samples, name)
-    folder = measure_folder(home, samples, name, identity)
-    if is_finished(folder):
-        return Measured(folder, read_record(folder), already_there=True)
-    record = Record(
-        kind="measures",
-        name=f"{samples.folder.name}/{folder.name}",
-        digest=identity,
-        inputs={f"samples/{samples.folder.name}": samples.record.digest},
-        rows_in=samples.record.rows_out,
-        rows_out=samples.record.rows_out,
-        settings={"filter": name, "columns": {c: v.unit for c, v in module.COLUMNS.items()}},
-        versions={"filter": str(module.VERSION)},
-        command=f"curator filter {samples.card.name} --filter {name}",
-    )
-    images = ImageStore(home) if module.NEEDS_PICTURES else None
+@dataclass(frozen=True)
+class MeasureFile:
+    """One file of samples, and the file of measured columns that is made from it."""
+
+    home: Home
+    filter: str
+    source: Path
+    target: Path
+
+
+def measure_file(task: MeasureFile) -> Iterator[int]:
+    """Write one file of a measure; yields the rows done."""
+    module = load_filter(task.filter)
     schema = _schema(module.COLUMNS)
+    images = ImageStore(task.home) if module.NEEDS_PICTURES else None
 
     def measured(table: pa.Table) -> pa.Table:
         import pyarrow as pa
@@ -102,33 +98,71 @@ def measure(home: Home, samples: Samples, name: str, advance: Advance | None = N
         return pa.table({"id": table.column("id"), **values}, schema=schema)
 
     try:
-        with home.making(folder, record) as out:
-            written = write_measure(samples, out, schema, measured, advance)
-            assert written == record.rows_in, f"{folder.name}: {written} rows for {record.rows_in} samples"
+        yield from write_measure(task.source, task.target, schema, measured)
     finally:
         if images is not None:
             images.close()
+
+
+def measure(home: Home, samples: Samples, name: str, advance: Advance | None = None, place: Place = HERE) -> Measured:
+    """Make (or find) one filter's measure of one samples folder; one output file for each samples file."""
+    module = load_filter(name)
+    identity = measure_digest(samples, name)
+    record = Record(
+        kind="measures",
+        name=name,
+        digest=identity,
+        settings={"filter": name, "columns": {c: v.unit for c, v in module.COLUMNS.items()}},
+        versions={"filter": str(module.VERSION)},
+        command=f"curator filter {samples.card.name} --filter {name}",
+    )
+
+    def write(out: Path) -> Iterator[int]:
+        tasks = [MeasureFile(home, name, path, out / path.name) for path in samples.files()]
+        return run(measure_file, tasks, place)
+
+    return make_measure(home, samples, record, write, advance)
+
+
+def make_measure(
+    home: Home,
+    samples: Samples,
+    record: Record,
+    write: Callable[[Path], Iterator[int]],
+    advance: Advance | None = None,
+) -> Measured:
+    """Make (or find) the measure that ``record`` names and identifies; ``write`` fills its folder and yields rows.
+
+    Inputs and row counts of the record are filled in here: a measure has one row for each sample.
+    """
+    folder = measure_folder(home, samples, record.name, record.digest)
+    if is_finished(folder):
+        return Measured(folder, read_record(folder), already_there=True)
+    rows = samples.record.rows_out
+    record.name = f"{samples.folder.name}/{folder.name}"
+    record.inputs = {f"samples/{samples.folder.name}": samples.record.digest, **record.inputs}
+    record.rows_in = record.rows_out = rows
+    with home.making(folder, record) as out:
+        written = 0
+        for done in write(out):
+            written += done
+            (advance or (lambda _rows: None))(done)
+        assert written == rows, f"{folder.name}: {written} rows for {rows} samples"
     return Measured(folder, record, already_there=False)
 
 
 def write_measure(
-    samples: Samples,
-    out: Path,
-    schema: pa.Schema,
-    measured: Callable[[pa.Table], pa.Table],
-    advance: Advance | None = None,
-) -> int:
-    """Write ``measured`` of every batch into files named like the samples files; returns the rows written."""
+    source: Path, target: Path, schema: pa.Schema, measured: Callable[[pa.Table], pa.Table]
+) -> Iterator[int]:
+    """Write ``measured`` of every batch of a samples file; yields the rows done. The file appears when it is whole."""
     import pyarrow.parquet as pq
 
-    written = 0
-    for path in samples.files():
-        with pq.ParquetWriter(out / path.name, schema, compression="zstd") as writer:
-            for table in sample_tables(path):
-                writer.write_table(measured(table))
-                written += table.num_rows
-                (advance or (lambda _rows: None))(table.num_rows)
-    return written
+    aside = target.with_name(f".{target.name}")
+    with pq.ParquetWriter(aside, schema, compression="zstd") as writer:
+        for table in sample_tables(source):
+            writer.write_table(measured(table))
+            yield table.num_rows
+    aside.replace(target)
 
 
 def sample_tables(path: Path) -> Iterator[pa.Table]:

@@ -7,17 +7,19 @@ another measure, and the old card finds its old one again. Mixes read labels thr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curator.measure import Advance, Measured, measure_folder, sample_tables, write_measure
+from curator.measure import Advance, Measured, make_measure, sample_tables, write_measure
 from curator.rules import Origin, PartRules, describe, first_text
+from curator.runner import HERE, Place, run
 from curator.samples import Samples, current_parts
 from registry.card import Part
 from registry.identity import digest, order_key
 from registry.sample import Message
-from registry.store import Home, Record, is_finished, read_record
+from registry.store import Home, Record
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -107,24 +109,18 @@ def labels_digest(samples: Samples) -> str:
     return digest({"labels": VERSION, "samples": samples.record.digest, "parts": current_parts(samples.card)})
 
 
-def labels(home: Home, samples: Samples, advance: Advance | None = None) -> Measured:
-    """Make (or find) the labels that the card gives its samples now."""
-    identity = labels_digest(samples)
-    folder = measure_folder(home, samples, NAME, identity)
-    if is_finished(folder):
-        return Measured(folder, read_record(folder), already_there=True)
-    record = Record(
-        kind="measures",
-        name=f"{samples.folder.name}/{folder.name}",
-        digest=identity,
-        inputs={f"samples/{samples.folder.name}": samples.record.digest},
-        rows_in=samples.record.rows_out,
-        rows_out=samples.record.rows_out,
-        settings={"parts": current_parts(samples.card)},
-        versions={"labels": str(VERSION)},
-        command=f"curator reclassify {samples.card.name}",
-    )
-    rules = PartRules(samples.card.parts)
+@dataclass(frozen=True)
+class LabelFile:
+    """One file of samples, and the file of labels that the parts of a card give them."""
+
+    parts: list[Part]
+    source: Path
+    target: Path
+
+
+def label_file(task: LabelFile) -> Iterator[int]:
+    """Write one file of labels; yields the rows done."""
+    rules = PartRules(task.parts)
 
     def measured(table: pa.Table) -> pa.Table:
         import pyarrow as pa
@@ -133,10 +129,25 @@ def labels(home: Home, samples: Samples, advance: Advance | None = None) -> Meas
         parts, categories = [part for part, _ in found], [category for _, category in found]
         return pa.table({"id": table.column("id"), "part": parts, "category": categories}, schema=_schema())
 
-    with home.making(folder, record) as out:
-        written = write_measure(samples, out, _schema(), measured, advance)
-        assert written == record.rows_in, f"{folder.name}: {written} rows for {record.rows_in} samples"
-    return Measured(folder, record, already_there=False)
+    yield from write_measure(task.source, task.target, _schema(), measured)
+
+
+def labels(home: Home, samples: Samples, advance: Advance | None = None, place: Place = HERE) -> Measured:
+    """Make (or find) the labels that the card gives its samples now."""
+    record = Record(
+        kind="measures",
+        name=NAME,
+        digest=labels_digest(samples),
+        settings={"parts": current_parts(samples.card)},
+        versions={"labels": str(VERSION)},
+        command=f"curator reclassify {samples.card.name}",
+    )
+
+    def write(out: Path) -> Iterator[int]:
+        tasks = [LabelFile(samples.card.parts, path, out / path.name) for path in samples.files()]
+        return run(label_file, tasks, place)
+
+    return make_measure(home, samples, record, write, advance)
 
 
 def audit(samples: Samples, advance: Advance | None = None) -> Audit:
