@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from PIL.Image import Image
 
+    from curator.kernels.flat_text import FlatText
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -27,7 +29,7 @@ class Column(NamedTuple):
     unit: str
     meaning: str
     kind: str = "int32"
-    """Arrow type of the column: int32, float32 or bool."""
+    """Arrow type of the column: int32, float32, bool or string."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,14 @@ class Texts:
     message: Ints
     """For each text part, the number of its message in the batch."""
 
+    @cached_property
+    def flat(self) -> FlatText:
+        """The texts as compiled loops read them."""
+        from curator.kernels.flat_text import flat_text
+
+        return flat_text(self.texts)
+
+    @cached_property
     def answers(self) -> Texts:
         """The assistant's parts alone."""
         kept = np.flatnonzero(self.answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,27 @@ def filter_names() -> list[str]:
 def load_filter(name: str) -> ModuleType:
     """The module of a filter; raises Refusal with the nearest name when there is none."""
     return load_module(FILTERS, name, "filter")
+
+
+def ready_filters() -> list[str]:
+    """The filters that can measure here: those whose library is installed."""
+    return [name for name in filter_names() if not missing_library(load_filter(name))]
+
+
+def missing_library(module: ModuleType) -> str | None:
+    """The extra that has to be installed before this filter can measure; None when nothing is missing."""
+    library, extra = getattr(module, "LIBRARY", (None, None))
+    return extra if library is not None and importlib.util.find_spec(library) is None else None
+
+
+def checked_library(name: str) -> ModuleType:
+    """The module of a filter that can measure here; raises Refusal naming what to install."""
+    module = load_filter(name)
+    extra = missing_library(module)
+    if extra is not None:
+        what = f"needs the library {module.LIBRARY[0]}"
+        raise Refusal(f"filter '{name}'", what, f"pip install 'vlm-curator[{extra}]'")
+    return module
 
 
 def checked_columns(name: str, wanted: dict[str, Bounds]) -> list[str]:
@@ -106,7 +128,7 @@ def measure_file(task: MeasureFile) -> Iterator[int]:
 
 def measure(home: Home, samples: Samples, name: str, advance: Advance | None = None, place: Place = HERE) -> Measured:
     """Make (or find) one filter's measure of one samples folder; one output file for each samples file."""
-    module = load_filter(name)
+    module = checked_library(name)
     identity = measure_digest(samples, name)
     record = Record(
         kind="measures",
