@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from curator.batch import Batch, Column
 from curator.runner import HERE, Place, run
 from curator.samples import Samples
@@ -203,11 +205,13 @@ def keeps(values: pa.ChunkedArray, bounds: Bounds) -> pa.ChunkedArray:
     import pyarrow.compute as pc
 
     kept = pc.is_null(values)
-    inside = pa.chunked_array([pa.array([True] * len(values), pa.bool_())])
+    inside = pa.chunked_array([pa.array(np.ones(len(values), np.bool_))])
+    # A share of exactly 0.2 is within a bound of 0.2, though as a float32 it is a little more than the number.
+    number = values.type if pa.types.is_floating(values.type) else pa.float64()
     if bounds.min is not None:
-        inside = pc.and_(inside, pc.greater_equal(values, bounds.min))
+        inside = pc.and_(inside, pc.greater_equal(values, pa.scalar(bounds.min, number)))
     if bounds.max is not None:
-        inside = pc.and_(inside, pc.less_equal(values, bounds.max))
+        inside = pc.and_(inside, pc.less_equal(values, pa.scalar(bounds.max, number)))
     if bounds.equals is not None:
         inside = pc.and_(inside, pc.equal(values.cast(pa.string()), bounds.equals))
     return pc.or_kleene(kept, inside)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curator.batch import Batch
-from curator.filters import answer_format, image_size, repetition, text_length, text_noise, word_repetition
+from curator.filters import answer_format, image_size, repetition, text_length, text_noise, word_noise, word_repetition
 from curator.kernels.characters import (
     BLANK,
     CODE_POINTS,
@@ -109,8 +109,9 @@ def odd(word: str) -> bool:
 
 @settings(max_examples=200, deadline=None)
 @given(answer=NOISY)
-def test_text_noise(answer: str) -> None:
-    found = {name: values[0].as_py() for name, values in text_noise.measure(batch([["", answer]])).items()}
+def test_noise_of_characters_and_words(answer: str) -> None:
+    measured = [module.measure(batch([["", answer]])) for module in (text_noise, word_noise)]
+    found = {name: values[0].as_py() for columns in measured for name, values in columns.items()}
     counts = [kind_here(ord(c)) for c in answer]
     shown = [kind for kind in counts if kind != BLANK]
     words = [
@@ -219,7 +220,7 @@ def test_a_measure_of_a_sample_does_not_depend_on_its_neighbours(
     conversations: list[list[str]], data: st.DataObject
 ) -> None:
     chosen = data.draw(st.integers(0, len(conversations) - 1))
-    for module in (repetition, word_repetition, text_length, text_noise, answer_format):
+    for module in (repetition, word_repetition, text_length, text_noise, word_noise, answer_format):
         together = module.measure(batch(conversations))
         alone = module.measure(batch([conversations[chosen]]))
         for name, values in together.items():
