@@ -177,7 +177,8 @@ def _fetching(given: dict[str, Any]) -> Fetching | None:
     from registry.errors import Refusal
 
     if not given["fetch"]:
-        idle = [f"--{name.replace('_', '-')}" for name in FETCHING if given[name]]
+        named = [name for name in FETCHING if given[name] is not None and given[name] is not False]
+        idle = [f"--{name.replace('_', '-')}" for name in named]
         if idle:
             raise Refusal(idle[0], "says how to fetch, and --fetch is not given", "pass --fetch, or leave it out")
         return None

@@ -48,9 +48,12 @@ class Answering(BaseHTTPRequestHandler):
         self.close_connection = True
         if self.server.latency:
             time.sleep(self.server.latency)
+        if path in self.server.files:
+            self.send(self.server.files[path])
+            return
         kind, _, rest = path.strip("/").partition("/")
         answer: Callable[[str], None] = getattr(self, f"answer_{kind.replace('-', '_')}", self.answer_status)
-        answer(rest if kind else "404")
+        answer(rest)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base's name
         pass
@@ -70,7 +73,9 @@ class Answering(BaseHTTPRequestHandler):
         self.send(self.picture(rest))
 
     def answer_status(self, rest: str) -> None:
-        self.send(b"<html>no</html>", int(rest.split("/")[0] or 404), Content_Type="text/html")
+        """The status that the path names, else 404."""
+        status = rest.split("/")[0]
+        self.send(b"<html>no</html>", int(status) if status.isdecimal() else 404, Content_Type="text/html")
 
     def answer_once_busy(self, rest: str) -> None:
         """503 the first time."""
@@ -191,6 +196,8 @@ class PictureServer(ThreadingHTTPServer):
             self.socket = context.wrap_socket(self.socket, server_side=True)
         self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.server_address[1]}"
         self.size = size
+        self.files: dict[str, bytes] = {}
+        """Path -> what is there instead of a made answer."""
         self.latency = 0.0
         """Seconds before every answer."""
         self.lock = threading.Lock()

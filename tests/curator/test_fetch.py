@@ -297,6 +297,7 @@ def test_a_fetch_killed_in_between_goes_on_and_ends_with_the_same_bytes(tmp_path
         first = start(killed, table)
         wait_for(lambda: parts_of(killed))
         downloaders = children_of(first.pid)
+        assert [children_of(number) for number in downloaders] == [[]], "no process is without the guard"
         first.send_signal(signal.SIGKILL)
         first.wait()
         assert downloaders
