@@ -15,7 +15,7 @@ import os
 import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,8 @@ ACCOUNT = "fetched.json"
 HOSTS_TOLD = 10
 LEAST_FREE = 2 << 30
 """Bytes that stay free on the disk: a download stops before it fills one."""
+SHARDS_AT_ONCE = 2
+"""A process: while the last addresses of one shard time out, the next is downloaded."""
 _ROWS_WRITTEN = 65_536
 
 Advance = Callable[[int], None]
@@ -64,7 +66,7 @@ class Effort:
     processes: int | None = None
     """None = as many as there are processors, and shards."""
     threads: int = 32
-    """Pictures that one process downloads at once."""
+    """Pictures of one shard that are downloaded at once."""
     shard_rows: int = 2000
     """Rows that are downloaded and, after a kill, repeated together."""
 
@@ -212,21 +214,15 @@ class _Run:
         count = max(1, len(first))
         limits = self._effort.limits(self._rules)
         store = ImageStore(self._home)
-        with (
-            ThreadPoolExecutor(count) as pool,
-            Downloaders(limits, count, self._effort.threads) as downloaders,
-        ):
-            waiting: deque[tuple[Shard, Future[int]]] = deque()
-            try:
-                for shard in itertools.chain(first, shards):
-                    self._refuse_full_disk()
-                    waiting.append((shard, pool.submit(self._downloaded, downloaders, shard)))
-                    if len(waiting) > count + 1:
-                        self._take_in(*waiting.popleft(), store)
-                while waiting:
+        waiting: deque[tuple[Shard, Future[None]]] = deque()
+        with Downloaders(limits, count, self._effort.threads, self._advance) as downloaders:
+            for shard in itertools.chain(first, shards):
+                self._refuse_full_disk()
+                waiting.append((shard, self._started(downloaders, shard)))
+                if len(waiting) > SHARDS_AT_ONCE * count:
                     self._take_in(*waiting.popleft(), store)
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+            while waiting:
+                self._take_in(*waiting.popleft(), store)
         return sorted(self._parts.glob("*.parquet"))
 
     def _shards(self, rows: Iterable[Row]) -> Iterator[Shard]:
@@ -247,18 +243,21 @@ class _Run:
     def _folder(self, shard: Shard) -> Path:
         return self._work / f"{shard.number:08d}"
 
-    def _downloaded(self, downloaders: Downloaders, shard: Shard) -> int:
-        """Download one shard, in a thread; the number of pictures that progress was told of."""
+    def _started(self, downloaders: Downloaders, shard: Shard) -> Future[None]:
+        """Have one shard downloaded."""
         folder = self._folder(shard)
         folder.mkdir()
-        addresses = shard.write(folder / "addresses.arrow")
-        if addresses:
-            downloaders.download(folder / "addresses.arrow", folder, addresses, self._advance)
-        return addresses
+        shard.write(folder / "addresses.arrow")
+        if not shard.addresses:
+            nothing: Future[None] = Future()
+            nothing.set_result(None)
+            return nothing
+        return downloaders.submit(shard.number, folder / "addresses.arrow", folder, shard.addresses)
 
-    def _take_in(self, shard: Shard, downloaded: Future[int], store: ImageStore) -> None:
+    def _take_in(self, shard: Shard, downloaded: Future[None], store: ImageStore) -> None:
         """Pictures into the store, then the account of the shard, then its files away: a kill repeats it at most."""
-        self._advance(len(shard.rows) - downloaded.result())
+        downloaded.result()
+        self._advance(len(shard.rows) - shard.addresses)
         folder = self._folder(shard)
         with store.writer() as writer:
             outcomes = shard.take_in(folder, writer, self._rules.min_side)

@@ -87,15 +87,19 @@ def downloader(folder: str, rows: int, threads: int) -> Any:
 
 
 def serve(answers: Answers, asked: Iterator[dict[str, Any]]) -> None:
-    """Download shards until the process ends."""
+    """Download shards until the process ends, each in a thread: one that waits for a slow server stops no other."""
     first = next(asked)
     opener = Opener(Limits(**first["limits"]))
     urllib.request.install_opener(opener)
     threading.Thread(target=_tell_progress, args=(answers, opener), daemon=True).start()
     for shard in asked:
         download = downloader(shard["folder"], shard["rows"], first["threads"])
-        done, _ = download((int(SHARD), shard["table"]))
-        answers.tell(event="done" if done else "failed", finished=opener.finished)
+        threading.Thread(target=_download, args=(answers, opener, download, shard), daemon=True).start()
+
+
+def _download(answers: Answers, opener: Opener, download: Any, shard: dict[str, Any]) -> None:
+    done, _ = download((int(SHARD), shard["table"]))  # it catches and prints whatever goes wrong
+    answers.tell(event="done" if done else "failed", number=shard["number"], finished=opener.finished)
 
 
 def _tell_progress(answers: Answers, opener: Opener) -> None:

@@ -90,18 +90,22 @@ class Shard:
         """Address -> its place in img2dataset's table, which holds each once."""
         return {address: i for i, address in enumerate(dict.fromkeys(filter(None, self._addresses)))}
 
-    def write(self, table: Path) -> int:
-        """Write what img2dataset reads; the number of addresses."""
+    @property
+    def addresses(self) -> int:
+        """How many are asked for."""
+        return len(self._positions)
+
+    def write(self, table: Path) -> None:
+        """Write what img2dataset reads."""
         import pyarrow as pa
 
         columns = [pa.array(range(len(self._positions)), pa.int64()), pa.array(self._positions, pa.string())]
         with pa.ipc.new_file(table, pa.schema(zip(COLUMNS, (pa.int64(), pa.string()), strict=True))) as out:
             out.write_table(pa.table(columns, names=list(COLUMNS)))
-        return len(self._positions)
 
     def take_in(self, folder: Path, store: ImageWriter, min_side: int) -> list[Row]:
         """What became of each row; pictures go into the store in the order of the rows."""
-        if not self._positions:
+        if not self.addresses:
             return [_outcome(row, BAD_ADDRESS) for row in self.rows]
         outcomes = []
         with _Downloaded(folder) as downloaded:

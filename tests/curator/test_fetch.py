@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 import textwrap
 import time
 from collections import Counter
@@ -22,6 +24,7 @@ import pytest
 
 from curator.fetch import ACCOUNT, REALISED, Asked, Effort, Fetched, Rules, fetch
 from curator.fetching import workers
+from curator.fetching.shards import Shard
 from curator.origin import DOWNLOADS
 from registry.errors import Refusal
 from registry.images import ImageStore
@@ -240,6 +243,21 @@ def test_pictures_that_are_gone_from_the_store_are_noticed(world: World, tmp_pat
             fetch(world.home, asked(tmp_path, world.urls, digests), Rules(True, 2), QUICK)
     finally:
         aside.rename(world.home.images)
+
+
+def test_a_row_that_the_library_loses_or_explains_in_its_own_words_is_counted(tmp_path: Path) -> None:
+    """Rows come back in the order of arrival, and not at all when the library's own code raised."""
+    urls = [f"http://a.example/{i}" for i in range(3)]
+    shard = Shard(0, [{"key": str(i), "url": url} for i, url in enumerate(urls)])
+    columns = {"position": [2, 0], "key": ["b", "a"], "status": ["success", "failed_to_download"]}
+    pq.write_table(pa.table({**columns, "error_message": [None, "<urlopen \x1b[31m>"]}), tmp_path / "00000.parquet")
+    with tarfile.open(tmp_path / "00000.tar", "w") as tar:
+        member = tarfile.TarInfo("b.jpg")
+        member.size = len(picture(5))
+        tar.addfile(member, io.BytesIO(picture(5)))
+    with ImageStore(Home(tmp_path / "home")).writer() as store:
+        outcomes = shard.take_in(tmp_path, store, 1)
+    assert [(row["key"], row["status"]) for row in outcomes] == [("0", "other"), ("1", "other"), ("2", "arrived")]
 
 
 RUN = """

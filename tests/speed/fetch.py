@@ -1,10 +1,10 @@
 """How fast pictures are fetched from addresses, and whether the account of them is exact.
 
 ``python -m tests.speed.fetch [--pictures N] [--processes P]``. A server in a process of its own serves JPEG files of
-about 70 KB; one address in twenty has a fault (404, HTML, damaged, reset, a loop, an opt-out, or a server that says
-nothing). Printed are pictures a second with and without the start of the processes, the peak memory of this process,
-and what of the account differs from the truth: nothing. A plain loop over ``urllib`` with as many threads, on the same
-good addresses, is the yardstick.
+about 110 KB; one address in twenty has a fault (404, HTML, damaged, reset, a loop, an opt-out, or a server that says
+nothing). Printed are addresses a second, the peak memory of this process, and what of the account differs from the
+truth: nothing. The yardstick is img2dataset's own command on the same list, which checks no picture, no bound and no
+address.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from __future__ import annotations
 import argparse
 import io
 import multiprocessing
+import os
 import resource
+import subprocess
+import sys
 import tempfile
 import time
-import urllib.request
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from curator.fetch import Asked, Effort, Rules, fetch
 from registry.store import Home
 from tests.curator.picture_server import PictureServer
 
+SECONDS, SHARD_ROWS = 6.0, 1000
 KINDS = 64
 """Different pictures; every address has one of its own path."""
 FAULTS = {
@@ -44,18 +46,23 @@ FAULTS = {
 
 
 def jpeg(number: int) -> bytes:
-    """A noisy picture of about 70 KB."""
+    """A noisy picture of about 110 KB."""
     noise = np.random.default_rng(number).integers(0, 256, (60, 80, 3), np.uint8)
     out = io.BytesIO()
     Image.fromarray(noise).resize((640, 480)).save(out, "JPEG", quality=93)
     return out.getvalue()
 
 
+def numbered(data: bytes, number: int) -> bytes:
+    """The picture with its number as a comment: other bytes, and whole."""
+    return data[:2] + b"\xff\xfe\x00\x06" + number.to_bytes(4, "big") + data[2:]
+
+
 def serve(pictures: int, pipe: Connection) -> None:
     """Serve until told to stop."""
     kinds = [jpeg(number) for number in range(KINDS)]
     with PictureServer() as server:
-        server.files = {f"/good/{i}.jpg": kinds[i % KINDS] + i.to_bytes(4, "big") for i in range(pictures)}
+        server.files = {f"/good/{i}.jpg": numbered(kinds[i % KINDS], i) for i in range(pictures)}
         server.files |= {f"/damaged/{i}": kinds[i % KINDS][:9000] for i in range(pictures)}
         pipe.send(server.url)
         pipe.recv()
@@ -72,17 +79,20 @@ def addresses(url: str, pictures: int) -> tuple[list[str], list[str]]:
     return urls, truth
 
 
-def plain_loop(urls: list[str], threads: int) -> float:
-    """Addresses a second of nothing but reading."""
-
-    def read(url: str) -> int:
-        with urllib.request.urlopen(url) as answer:  # noqa: S310  our own loopback server
-            return len(answer.read())
-
+def own_command(table: Path, folder: Path, processes: int) -> float:
+    """Seconds of img2dataset by itself, with as much effort."""
     begun = time.monotonic()
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(read, urls))
-    return len(urls) / (time.monotonic() - begun)
+    options = {"url_list": table, "input_format": "parquet", "output_folder": folder, "output_format": "webdataset"}
+    options |= {"disable_all_reencoding": True, "processes_count": processes, "thread_count": Effort.threads}
+    options |= {"number_sample_per_shard": SHARD_ROWS, "timeout": SECONDS / 3, "retries": 1}
+    words = [f"--{name}={value}" for name, value in options.items()]
+    environment = {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"}
+    code = "from img2dataset import main\nif __name__ == '__main__': main()\n"
+    script = folder.with_suffix(".py")
+    script.write_text(code)
+    command = [sys.executable, str(script), *words]
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.monotonic() - begun
 
 
 def main() -> None:
@@ -96,31 +106,28 @@ def main() -> None:
     process = context.Process(target=serve, args=(given.pictures, theirs))
     process.start()
     urls, truth = addresses(ours.recv(), given.pictures)
-    marks: list[tuple[float, int]] = []
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "asked.parquet"
         pq.write_table(pa.table({"key": [str(i) for i in range(len(urls))], "url": urls}), table)
         asked = Asked("speed@here", table, {}, "")
-        effort = Effort(seconds=6, retries=1, processes=given.processes, shard_rows=1000)
+        effort = Effort(SECONDS, 1, given.processes, shard_rows=SHARD_ROWS)
         begun = time.monotonic()
         home = Home(Path(folder) / "home")
-        fetched = fetch(home, asked, Rules(True), effort, advance=lambda rows: marks.append((time.monotonic(), rows)))
+        fetched = fetch(home, asked, Rules(True), effort)
         seconds = time.monotonic() - begun
         found = [row["status"] for row in fetched.rows()]
         account = fetched.account
+        yardstick = own_command(table, Path(folder) / "own", given.processes)
     wrong = sum(a != b for a, b in zip(found, truth, strict=True))
     expected = Counter(truth)
     exact = account["arrived"] == expected.pop("arrived") and account["failed"] == expected
-    good = [url for url, status in zip(urls, truth, strict=True) if status == "arrived"][:2000]
-    yardstick = plain_loop(good, 32)
     ours.send("stop")
     process.join()
-    working = seconds - (marks[0][0] - begun)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(
         f"{len(urls):,} addresses, {account['bytes']:,} bytes in {seconds:.1f} s: {len(urls) / seconds:,.0f} a second"
     )
-    print(f"from the first picture on: {len(urls) / working:,.0f} a second; urllib alone, 32 threads: {yardstick:,.0f}")
+    print(f"img2dataset by itself: {yardstick:.1f} s, {len(urls) / yardstick:,.0f} a second")
     print(
         f"rows that differ from the truth: {wrong}; the account is {'exact' if exact else 'WRONG'}: {account['failed']}"
     )
