@@ -24,6 +24,8 @@ from registry.store import Home, Record, dump_json, read_record
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from curator.fetch import Fetched
+
 NORMALISE_VERSION = 1
 ROWS_PER_FILE = 65_536
 ROWS_PER_GROUP = 4096
@@ -44,18 +46,23 @@ class Look:
     """Rows at most; None = all."""
     images: Path | None = None
     """The user's folder of pictures that the rows name and the raw folder has not."""
+    fetched: Fetched | None = None
+    """The pictures that the rows name by their addresses."""
 
     def settings(self) -> dict[str, Any]:
         """What of this decides the samples; nothing for a plain run."""
         found: dict[str, Any] = {} if self.limit is None else {"limit": self.limit}
         if self.images is not None:
             found["images"] = digest(listing(self.images))
+        if self.fetched is not None:
+            found["fetched"] = self.fetched.record.digest
         return found
 
     def suffix(self, settings: dict[str, Any]) -> str:
         """What it adds to the revision in a folder's name."""
         first = f".first{self.limit}" if self.limit is not None else ""
-        return first + (f".images{settings['images'][:6]}" if "images" in settings else "")
+        given = [f".{name}{settings[name][:6]}" for name in ("images", "fetched") if name in settings]
+        return first + "".join(given)
 
 
 WHOLE = Look()
@@ -70,7 +77,7 @@ class Plan:
     source: RawFiles
     settings: dict[str, Any]
     folder: Path
-    images: Path | None = None
+    look: Look
 
     @property
     def digest(self) -> str:
@@ -112,7 +119,7 @@ def plan(home: Home, card: Card, raw: Path, look: Look = WHOLE) -> Plan:
     chosen = look.settings()
     settings = {**form_settings(card, form), **chosen, "raw": record.digest}
     folder = home.folder("samples", raw.name + look.suffix(chosen), digest(settings))
-    return Plan(raw, form, replace(source, limit=look.limit), settings, folder, look.images)
+    return Plan(raw, form, replace(source, limit=look.limit), settings, folder, look)
 
 
 def normalise(
@@ -141,10 +148,10 @@ def normalise(
         kind="samples",
         name=planned.folder.name,
         digest=planned.digest,
-        inputs={f"raw/{raw.name}": read_record(raw).digest},
+        inputs=_inputs(raw, look),
         settings=planned.settings,
         versions={name: str(value) for name, value in planned.settings["versions"].items()},
-        command=f"curator pull {card.name}",
+        command=f"curator pull {card.name}{' --fetch' if look.fetched else ''}",
     )
     with home.making(planned.folder, record) as out:
         account = Account(card, allow_rejected)
@@ -155,6 +162,14 @@ def normalise(
         record.check_rows()
         (out / LEDGER).write_bytes(dump_json(account.ledger()))
     return Normalised(planned.folder, record, already_there=False)
+
+
+def _inputs(raw: Path, look: Look) -> dict[str, str]:
+    """Folder of the data home -> its digest."""
+    inputs = {f"raw/{raw.name}": read_record(raw).digest}
+    if look.fetched is not None:
+        inputs[f"fetched/{look.fetched.folder.name}"] = look.fetched.record.digest
+    return inputs
 
 
 def _restore_pictures(home: Home, card: Card, planned: Plan, folder: Path, advance: Advance | None) -> bool:
@@ -178,9 +193,7 @@ def _convert(home: Home, card: Card, planned: Plan, out: Path, account: Account,
     """Write samples and rejected rows; pictures are visible in the store before this returns."""
     with (
         home.workspace("archives") as unpacked,
-        contextlib.closing(
-            Pictures(planned.raw, list_files(planned.raw), card.pictures.paths, planned.images, unpacked)
-        ) as pictures,
+        contextlib.closing(_pictures(card, planned, unpacked)) as pictures,
         ImageStore(home).writer() as store,
         _Parts(out, arrow_schema()) as samples,
         _Parts(out, rejected_schema(), REJECTED_FILE) as rejected,
@@ -198,6 +211,12 @@ def _convert(home: Home, card: Card, planned: Plan, out: Path, account: Account,
                 advance(_ROWS_TOLD)
                 account.check_limit()
     advance(account.rows_in % _ROWS_TOLD)
+
+
+def _pictures(card: Card, planned: Plan, unpack_into: Path) -> Pictures:
+    fetched = planned.look.fetched.by_address() if planned.look.fetched else None
+    files = list_files(planned.raw)
+    return Pictures(planned.raw, files, card.pictures.paths, planned.look.images, unpack_into, fetched)
 
 
 def _rows(planned: Plan) -> Iterator[RawSample | Rejected]:
@@ -259,7 +278,7 @@ class _SampleMaker:
         if picture not in self._refs:
             if len(self._refs) >= _REMEMBERED:
                 self._refs.clear()
-            self._refs[picture] = self._store.add(self._pictures.read(picture))
+            self._refs[picture] = self._pictures.fetched(picture) or self._store.add(self._pictures.read(picture))
         return self._refs[picture]
 
 

@@ -162,18 +162,26 @@ def note(text: str) -> None:
 
 @contextlib.contextmanager
 def progress(description: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
-    """A progress bar with the time left, on stderr; it leaves nothing behind and needs a terminal."""
+    """A progress bar with its rate and the time left, on stderr; it leaves nothing behind and needs a terminal."""
     if not sys.stderr.isatty():
         yield lambda _units: None
         return
     from rich import progress as bars
     from rich.console import Console
+    from rich.text import Text
+
+    class Rate(bars.ProgressColumn):
+        """Units a second, as soon as there is a rate."""
+
+        def render(self, task: bars.Task) -> Text:
+            return Text(f"{task.speed:,.0f}/s" if task.speed is not None else "")
 
     columns = (
         bars.TextColumn("{task.description}"),
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
         bars.TextColumn(unit),
+        Rate(),
         bars.TimeElapsedColumn(),
         bars.TimeRemainingColumn(),
     )

@@ -13,13 +13,13 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from curator.raw_sample import Unusable
+from curator.raw_sample import Unusable, plain
 from registry.card import PLACE
 from registry.errors import Refusal
-from registry.images import MAX_IMAGE_BYTES
+from registry.images import MAX_IMAGE_BYTES, ImageRef
 
 MAX_MEMBERS = 20_000_000
 """An archive that lists more members than this is refused."""
@@ -27,9 +27,11 @@ ARCHIVE_SUFFIXES = (".zip", ".tar")
 COMPRESSED_SUFFIXES = (".tar.gz", ".tgz")
 """Unpacked once to a plain tar for the time of the run: a member cannot be reached without all before it."""
 MISSING = "image file is missing"
+ADDRESS = "image is an address that was not fetched"
+NOT_ARRIVED = "image did not arrive"
+"""Of a picture that was fetched from its address; what became of it follows."""
 
-
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_PROTOCOL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _BLOCK = 1 << 20
 
 
@@ -51,16 +53,34 @@ class Pictures:
         templates: Sequence[str] = (),
         given: Path | None = None,
         unpack_into: Path | None = None,
+        fetched: Mapping[str, str | ImageRef] | None = None,
     ) -> None:
-        """``given``: the user's folder of pictures; ``unpack_into``: an empty folder for unpacked archives."""
+        """Pictures of one dataset.
+
+        Args:
+            folder: where the dataset's files are.
+            files: their names.
+            templates: of a picture's path.
+            given: the user's folder of pictures.
+            unpack_into: an empty folder for unpacked archives.
+            fetched: address -> its picture in the image store, or the word for why there is none.
+        """
         self._folder = folder.resolve()
         self._given = given
         self._templates = tuple(templates) or ("{}",)
         self._archives = [folder / name for name in files if PurePosixPath(name).suffix in ARCHIVE_SUFFIXES]
         self._compressed = [folder / name for name in files if name.endswith(COMPRESSED_SUFFIXES)]
         self._unpack_into = unpack_into
+        self._fetched = fetched or {}
         self._members: dict[str, tuple[Path, int, int]] | None = None
         self._zips: dict[Path, zipfile.ZipFile] = {}
+
+    def fetched(self, name: str) -> ImageRef | None:
+        """The picture of an address; None for what was never asked for. Raises Unusable when it did not arrive."""
+        found = self._fetched.get(plain(name))
+        if isinstance(found, str):
+            raise Unusable(f"{NOT_ARRIVED}: {found}", name)
+        return found
 
     def read(self, name: str) -> bytes:
         """The bytes of one picture; raises Unusable when it is not there, not safe, or too large."""
@@ -82,8 +102,8 @@ class Pictures:
 
     def paths(self, name: str) -> list[str]:
         """Where a picture may lie, most likely first; raises Unusable for an address or an unsafe path."""
-        if _ADDRESS.match(name):
-            raise Unusable("image is an address, and pull fetches none", name)
+        if _PROTOCOL.match(name):
+            raise Unusable(ADDRESS, name)
         return [safe_relative(_filled(template, name)) for template in self._templates]
 
     def close(self) -> None:

@@ -88,9 +88,14 @@ def readable_forms(card: Card, repo: str | None = None) -> list[Form]:
     return [form for form in forms(card, repo) if form.format in known]
 
 
-def recognise(card: Card, folder: Path, repo: str | None = None) -> tuple[Form, RawFiles]:
-    """The first form whose files and columns are there; raises Refusal listing what each form misses."""
-    available = list_files(folder)
+def recognise(
+    card: Card, folder: Path, repo: str | None = None, available: list[str] | None = None
+) -> tuple[Form, RawFiles]:
+    """The first form whose files and columns are there; raises Refusal listing what each form misses.
+
+    ``available``: the files of the folder that count; None = all.
+    """
+    available = list_files(folder) if available is None else available
     misses = []
     for form in readable_forms(card, repo):
         files = [folder / name for name in select(available, form.source) if is_data(name)]

@@ -217,14 +217,15 @@ class ImageWriter:
         self._waiting: list[bytes | memoryview] = []
         """What of them is not written yet."""
 
-    def add(self, data: bytes | memoryview) -> ImageRef:
-        """Store picture bytes once; raises BadImage when they are no usable picture."""
+    def add(self, data: bytes | memoryview, *, min_side: int = 1) -> ImageRef:
+        """Store picture bytes once; raises BadImage when they are no usable picture, or one with a shorter side."""
         sha = hashlib.sha256(data).hexdigest()
-        if sha in self._fresh:
-            return self._fresh[sha]
-        if sha in self._store:
-            return self._store.ref(sha)
-        width, height, extension = inspect(data)
+        known = self._fresh.get(sha) or (self._store.ref(sha) if sha in self._store else None)
+        width, height, extension = (known.width, known.height, "") if known else inspect(data)
+        if min(width, height) < min_side:
+            raise BadImage("image is too small")
+        if known:
+            return known
         self._append(sha, extension, data, width, height)
         return self._fresh[sha]
 

@@ -22,7 +22,7 @@ from registry.discovery import checked_name
 from registry.errors import Refusal
 from registry.identity import short
 
-STAGES = ("raw", "samples", "measures", "mixes", "trials", "decisions")
+STAGES = ("raw", "fetched", "samples", "measures", "mixes", "trials", "decisions")
 RECORD = "record.json"
 COST = "cost.json"
 """Seconds and machine of a run: beside the record, the one file that may differ between equal runs."""
@@ -34,7 +34,7 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     kind: str
-    """raw, samples, measures, mix, trial or decision."""
+    """raw, fetched, samples, measures, mix, trial or decision."""
     name: str
     digest: str
     """Identity: sha256 of the canonical settings this folder was made from."""
@@ -177,7 +177,7 @@ def write_aside(path: Path, data: bytes) -> None:
     """Write one file so that a reader sees the old one, the new one, or none, at any instant."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.aside")
-    with _alone(aside) as file:
+    with alone(aside) as file:
         file.truncate(0)
         file.write(data)
         file.flush()
@@ -210,8 +210,11 @@ def _write_file(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[BinaryIO]:
-    """The file at ``path``, open and locked; what a killed writer left there is taken over, so it never piles up."""
+def alone(path: Path) -> Iterator[BinaryIO]:
+    """The file at ``path``, open and locked; what a killed writer left there is taken over, so it never piles up.
+
+    Whoever holds it may rename or remove it; those who waited for it then open a new one.
+    """
     while True:
         with path.open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -14,12 +14,15 @@ from curator.output import Advance, note, print_fields, print_json, print_table,
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from curator.addresses import Fetching
     from curator.normalise import Look, Normalised
     from curator.pull import Offer, Pulled
     from registry.card import Card
     from registry.store import Home
 
 POLICIES = ("any", "limit", "complete")
+FETCHING = ("allow_private", "fetch_timeout", "retries", "retry_failed", "min_side")
+"""Options that say how --fetch is done."""
 
 
 @click.command(name="pull")
@@ -37,6 +40,26 @@ POLICIES = ("any", "limit", "complete")
     metavar="FOLDER",
     help="Pictures that the rows name and the dataset does not hold (it has e.g. coco/train2017/ in it).",
 )
+@click.option("--fetch", is_flag=True, help="Download the pictures that rows name by their addresses (img2dataset).")
+@click.option(
+    "--allow-private",
+    is_flag=True,
+    help="Fetch from private networks and this machine too. Proxies of the environment are never used.",
+)
+@click.option(
+    "--fetch-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="S",
+    help="Seconds that one picture may take; a third of it without a byte. [default: 30]",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(0, 20),
+    metavar="N",
+    help="Further attempts at a picture after a failure that may pass. [default: 1]",
+)
+@click.option("--retry-failed", is_flag=True, help="Fetch again what did not arrive in an earlier fetch.")
+@click.option("--min-side", type=click.IntRange(min=1), metavar="N", help="Set fetched pictures aside below N pixels.")
 @click.option("--repo", metavar="ORG/NAME", help="Another copy that the card names as an alternate.")
 @click.option("--revision", metavar="REV", help="Branch, tag or commit; default: the card's, else the newest.")
 @click.option(
@@ -67,6 +90,7 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
       curator pull tabmwp --dry-run
       curator pull openmoji --from ~/data/openmoji --json
       curator pull vsr sharegpt4v --images ~/pictures --limit 100
+      curator pull laion-gpt4v --fetch --limit 500
     """
     from curator.arrow import import_arrow
     from curator.normalise import Look
@@ -79,8 +103,9 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
     if given and len(datasets) > 1:
         raise Refusal(given[0], "is for one dataset", "name one dataset, or leave it out")
     look = Look(origin.pop("limit"), origin.pop("images"))
+    fetching = _fetching({name: origin.pop(name) for name in ("fetch", *FETCHING)})
     cards = [load_card(name, Home(home)) for name in datasets]
-    results = [_pull_one(Home(home), card, look, policy, dry_run, origin, as_json) for card in cards]
+    results = [_pull_one(Home(home), card, look, fetching, policy, dry_run, origin, as_json) for card in cards]
     if as_json:
         print_json(results[0] if len(results) == 1 else results)
     short = {name: told for name, result in zip(datasets, results, strict=True) if (told := _shortfalls(result))}
@@ -90,7 +115,14 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
 
 
 def _pull_one(
-    home: Home, card: Card, look: Look, policy: str, dry_run: bool, origin: dict[str, Any], as_json: bool
+    home: Home,
+    card: Card,
+    look: Look,
+    fetching: Fetching | None,
+    policy: str,
+    dry_run: bool,
+    origin: dict[str, Any],
+    as_json: bool,
 ) -> dict[str, Any]:
     """Pull and normalise one dataset; what ``--json`` prints of it."""
     from curator.normalise import normalise
@@ -98,17 +130,19 @@ def _pull_one(
 
     with _offer(home, card, origin) as offer:
         if dry_run:
-            return _print_offer(offer, offer.folder(home), as_json)
+            return _print_offer(home, card, offer, look, fetching, as_json)
         bar = progress(f"pull {card.name}", len(offer.files), "files") if offer.repo is None else _download(offer)
         with bar as advance:
             pulled = pull(home, offer, endpoint=origin["endpoint"], link=origin["link"], advance=advance)
+    if fetching is not None:
+        look = _fetch(home, card, pulled.folder, look, fetching)
     with progress(f"normalise {card.name}", look.limit, "rows") as advance:
         allow = policy == "any"
         made = normalise(home, card, pulled.folder, look=look, allow_rejected=allow, advance=advance)
     if made.already_there:
         done = "pictures that were missing were put back" if made.restored else "nothing to do, these samples are here"
         note(f"{card.name}: {done}")
-    return _print_result(pulled, made, as_json)
+    return _print_result(pulled, made, look, as_json)
 
 
 @contextlib.contextmanager
@@ -135,8 +169,48 @@ def _download(offer: Offer) -> Iterator[Advance]:
     yield lambda _files: None
 
 
-def _print_offer(offer: Offer, folder: Path, as_json: bool) -> dict[str, Any]:
-    fields = {
+def _fetching(given: dict[str, Any]) -> Fetching | None:
+    """How to fetch, or None; Refusal for options that nothing would heed."""
+    from curator.addresses import Fetching
+    from curator.fetch import Effort, Rules
+    from curator.fetching.workers import refuse_without_library
+    from registry.errors import Refusal
+
+    if not given["fetch"]:
+        named = [name for name in FETCHING if given[name] is not None and given[name] is not False]
+        idle = [f"--{name.replace('_', '-')}" for name in named]
+        if idle:
+            raise Refusal(idle[0], "says how to fetch, and --fetch is not given", "pass --fetch, or leave it out")
+        return None
+    refuse_without_library()
+    rules = Rules(given["allow_private"], given["min_side"] or Rules.min_side)
+    retries = Effort.retries if given["retries"] is None else given["retries"]
+    return Fetching(rules, Effort(given["fetch_timeout"] or Effort.seconds, retries), given["retry_failed"])
+
+
+def _fetch(home: Home, card: Card, raw: Path, look: Look, fetching: Fetching) -> Look:
+    """The look with the pictures that the rows name by address."""
+    import os
+
+    from curator.addresses import with_fetched
+
+    if any(os.environ.get(name) for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")):
+        note("--fetch uses no proxy: what connects through one cannot be kept out of private networks")
+
+    @contextlib.contextmanager
+    def told(addresses: int) -> Iterator[Advance]:
+        note(f"{card.name}: {addresses:,} addresses")
+        with progress(f"fetch {card.name}", addresses, "pictures") as advance:
+            yield advance
+
+    return with_fetched(home, card, raw, look, fetching, told)
+
+
+def _print_offer(
+    home: Home, card: Card, offer: Offer, look: Look, fetching: Fetching | None, as_json: bool
+) -> dict[str, Any]:
+    raw = offer.folder(home)
+    fields: dict[str, Any] = {
         "dataset": offer.name,
         "revision": offer.revision,
         "from": offer.repo or str(offer.source),
@@ -144,14 +218,22 @@ def _print_offer(offer: Offer, folder: Path, as_json: bool) -> dict[str, Any]:
         "files": len(offer.files),
         "bytes": offer.size,
         "left_out": offer.left_out,
-        "raw": str(folder),
+        "raw": str(raw),
     }
+    if fetching is not None:
+        from curator.addresses import count_in_folder
+
+        here = next((folder for folder in (raw, offer.source) if folder is not None and folder.is_dir()), None)
+        names = [file.path for file in offer.files]
+        fields["addresses"] = None if here is None else count_in_folder(card, here, names, look.limit)
+        if here is None:
+            note(f"{card.name}: how many addresses its rows name is known when its files are here")
     if not as_json:
         print_fields(fields.items())
     return fields
 
 
-def _print_result(pulled: Pulled, made: Normalised, as_json: bool) -> dict[str, Any]:
+def _print_result(pulled: Pulled, made: Normalised, look: Look, as_json: bool) -> dict[str, Any]:
     from curator.ledger import read_ledger
 
     record = made.record
@@ -162,13 +244,18 @@ def _print_result(pulled: Pulled, made: Normalised, as_json: bool) -> dict[str, 
         "rows_out": record.rows_out,
         "rejected": sum(record.rejected.values()),
     }
+    account = look.fetched.account if look.fetched else {}
+    if look.fetched:
+        fields |= {"fetched": str(look.fetched.folder), "addresses": account["planned"], "arrived": account["arrived"]}
     ledger = read_ledger(made.folder)
     for name in pulled.record.settings.get("left_out", []):
         note(f"{ledger['dataset']}: {name} is not asked for by the card, and was left out")
     if not as_json:
         print_fields(fields.items())
         _print_ledger(ledger)
-    return {**fields, "rejected": record.rejected, "digest": record.digest, "ledger": ledger}
+        _print_account(account)
+    told = {"account": account} if account else {}
+    return {**fields, "rejected": record.rejected, "digest": record.digest, "ledger": ledger, **told}
 
 
 def _print_ledger(ledger: dict[str, Any]) -> None:
@@ -188,6 +275,15 @@ def _print_ledger(ledger: dict[str, Any]) -> None:
     if ledger["missing_images"]:
         click.echo()
         print_table(("folder of missing pictures", "rows"), list(ledger["missing_images"].items()))
+
+
+def _print_account(account: dict[str, Any]) -> None:
+    """What became of addresses that gave no picture, and at which hosts."""
+    if account.get("failed"):
+        click.echo()
+        print_table(("picture did not arrive", "addresses"), sorted(account["failed"].items(), key=lambda row: -row[1]))
+        click.echo()
+        print_table(("host", "addresses"), list(account["hosts"].items()))
 
 
 def _shortfalls(result: dict[str, Any]) -> list[str]:
