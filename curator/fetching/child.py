@@ -62,9 +62,9 @@ def requests(stream: IO[str]) -> Iterator[dict[str, Any]]:
 
 def downloader(folder: str, rows: int, threads: int) -> Any:
     """img2dataset's downloader of one shard: bytes as published, no second attempts of its own."""
-    from img2dataset.downloader import Downloader  # type: ignore[import-untyped]  # it ships no types
-    from img2dataset.resizer import Resizer  # type: ignore[import-untyped]  # likewise
-    from img2dataset.writer import WebDatasetSampleWriter  # type: ignore[import-untyped]  # likewise
+    from img2dataset.downloader import Downloader
+    from img2dataset.resizer import Resizer
+    from img2dataset.writer import WebDatasetSampleWriter
 
     return Downloader(
         sample_writer_class=WebDatasetSampleWriter,
