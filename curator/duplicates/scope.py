@@ -65,11 +65,15 @@ class Scope:
         """Whether there is something to do."""
         return not all(is_finished(self.folder(home, samples)) for samples in self.samples)
 
-    def unmeasured(self, home: Home) -> list[tuple[Samples, Fingerprint]]:
-        """The fingerprints that nobody has made yet."""
-        return [
-            (samples, kind)
-            for samples in self.samples
-            for kind in self.fingerprints()
-            if not is_finished(folder_of(home, samples, kind))
-        ]
+    def to_fingerprint(self, home: Home) -> int:
+        """Samples of which a fingerprint must be made, counted once for each fingerprint."""
+        wanted = [(samples, kind) for samples in self.samples for kind in self.fingerprints()]
+        return sum(s.record.rows_out for s, kind in wanted if not is_finished(folder_of(home, s, kind)))
+
+    @property
+    def rows(self) -> int:
+        """Samples that are looked at."""
+        return sum(samples.record.rows_out for samples in self.samples)
+
+    def __str__(self) -> str:
+        return " + ".join(samples.card.name for samples in self.samples)

@@ -81,7 +81,7 @@ class _Search:
         }
         self._text = "shingles" if "shingles" in made else "text"
         self._work = work
-        self._rows = sum(samples.record.rows_out for samples in scope.samples)
+        self._rows = scope.rows
         if self._rows >= MAX_ROWS:
             raise Refusal("duplicates", f"{self._rows:,} samples are more than 2**32", "look at fewer datasets at once")
         self._near: Looks | None = None
