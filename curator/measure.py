@@ -176,26 +176,33 @@ def make_measure(
 
 
 def write_measure(
-    source: Path, target: Path, schema: pa.Schema, measured: Callable[[pa.Table], pa.Table]
+    source: Path,
+    target: Path,
+    schema: pa.Schema,
+    measured: Callable[[pa.Table], pa.Table],
+    columns: list[str] | None = None,
 ) -> Iterator[int]:
-    """Write ``measured`` of every batch of a samples file; yields the rows done. The file appears when it is whole."""
+    """Write ``measured`` of every batch of a samples file; yields the rows done. The file appears when it is whole.
+
+    ``columns`` are those that ``measured`` reads, by default all.
+    """
     import pyarrow.parquet as pq
 
     aside = target.with_name(f".{target.name}")
     with pq.ParquetWriter(aside, schema, compression="zstd") as writer:
-        for table in sample_tables(source):
+        for table in sample_tables(source, columns):
             writer.write_table(measured(table))
             yield table.num_rows
     aside.replace(target)
 
 
-def sample_tables(path: Path) -> Iterator[pa.Table]:
-    """One samples file in batches."""
+def sample_tables(path: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """One samples file (or some of its columns) in batches."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(BATCH_ROWS):
+        for batch in file.iter_batches(BATCH_ROWS, columns=columns):
             yield pa.Table.from_batches([batch])
 
 

@@ -37,7 +37,7 @@ OPEN_SHARDS = 256
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """Raster formats that Pillow decodes itself; SVG, PDF and HTML are not pictures here."""
 
-_DAMAGED = (
+DAMAGED = (
     ArithmeticError,
     EOFError,
     LookupError,
@@ -109,7 +109,7 @@ def _decoded(data: bytes) -> tuple[int, int, str]:
         raise BadImage("not a picture") from None
     except Image.DecompressionBombError:  # Pillow's own bound, met before ours when a header is absurd
         raise BadImage("image has too many pixels") from None
-    except _DAMAGED:
+    except DAMAGED:
         raise BadImage("image cannot be decoded") from None
     return width, height, {"jpeg": "jpg", "mpo": "jpg"}.get(kind, kind)  # MPO: a JPEG that others follow in one file
 

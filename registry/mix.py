@@ -34,7 +34,7 @@ class PartCount(BaseModel):
     seed: int
     available: int
     dropped: dict[str, int] = Field(default_factory=dict)
-    """Filter and column -> rows it dropped."""
+    """Filter and column, or ``dedup`` and the way of being the same -> rows it dropped."""
     chosen: int
     """Samples in the mix, repeats counted."""
 
