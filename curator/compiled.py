@@ -29,6 +29,8 @@ OUT_UINT64S = types.Array(types.uint64, 1, "C")
 OUT_UINT32_ROWS = types.Array(types.uint32, 2, "C")
 OUT_UINT64_ROWS = types.Array(types.uint64, 2, "C")
 
+OUT_INT64_ROWS = types.Array(types.int64, 2, "C")
+TWO_COLUMNS = types.containers.UniTuple(OUT_INT64S, 2)  # type: ignore[no-untyped-call]  # numba's own
 TWO_INTS = types.containers.UniTuple(types.int64, 2)  # type: ignore[no-untyped-call]  # numba's own
 
 Number = Any

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from curator.compiled import BYTES, INT64S, OUT_INT64_ROWS, TWO_COLUMNS, UINT64S, compiled
 from curator.kernels.characters import (
     DIGIT,
     KINDS,
@@ -19,7 +20,7 @@ from curator.kernels.characters import (
     UPPER,
     kinds,
 )
-from curator.kernels.flat_text import FlatText, ascii_blank, character_at, compiled
+from curator.kernels.flat_text import FlatText, ascii_blank, character_at
 
 Ints = npt.NDArray[np.int64]
 
@@ -39,7 +40,7 @@ def lengths(text: FlatText) -> Lengths:
     return Lengths(*_lengths(text.data, text.offsets))
 
 
-@compiled
+@compiled(TWO_COLUMNS, BYTES, INT64S)
 def _lengths(data: npt.NDArray[np.uint8], offsets: Ints) -> tuple[Ints, Ints]:
     characters, words = np.zeros(len(offsets) - 1, np.int64), np.zeros(len(offsets) - 1, np.int64)
     for i in range(len(offsets) - 1):
@@ -78,7 +79,7 @@ def _packed_kinds() -> npt.NDArray[np.uint64]:
     return np.uint64(1) << (np.uint64(8) * kinds()[:0x80].astype(np.uint64))
 
 
-@compiled
+@compiled(OUT_INT64_ROWS, BYTES, INT64S, BYTES, UINT64S)
 def _makeup(
     data: npt.NDArray[np.uint8],
     offsets: Ints,

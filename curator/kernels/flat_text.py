@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from curator.compiled import inlined
+
 if TYPE_CHECKING:
     import pyarrow as pa
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class FlatText(NamedTuple):
@@ -34,18 +32,6 @@ def flat_text(texts: pa.Array) -> FlatText:
     bounds = np.frombuffer(offsets, dtype)[texts.offset : texts.offset + len(texts) + 1]
     held = np.frombuffer(data, np.uint8) if data is not None and data.size else np.empty(0, np.uint8)
     return FlatText(held, bounds.astype(np.int64))
-
-
-def compiled(function: Function) -> Function:
-    """Compile a loop on its first call; the result is kept on disk beside the source, or in the user's cache folder."""
-    made: Function = numba.njit(cache=True, nogil=True)(function)
-    return made
-
-
-def inlined(function: Function) -> Function:
-    """Compile a small function into the loops that call it."""
-    made: Function = numba.njit(inline="always")(function)
-    return made
 
 
 @inlined

@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import types
 
-from curator.kernels.flat_text import FlatText, ascii_blank, character_at, compiled, inlined
+from curator.compiled import BYTES, INT64S, TWO_COLUMNS, compiled, inlined
+from curator.kernels.flat_text import FlatText, ascii_blank, character_at
 
 Ints = npt.NDArray[np.int64]
 
@@ -87,73 +89,6 @@ def _cleared(seen: npt.NDArray[np.uint32], n_bytes: int) -> int:
     return bits
 
 
-@compiled
-def _character_windows(
-    data: npt.NDArray[np.uint8],
-    offsets: Ints,
-    sample: Ints,
-    starts: Ints,
-    n_samples: int,
-    window: int,
-    slots: int,
-) -> tuple[Ints, Ints]:
-    total, repeated = np.zeros(n_samples, np.int64), np.zeros(n_samples, np.int64)
-    seen, recent = np.empty(slots, np.uint32), np.empty(window, np.uint64)
-    for group in range(len(starts) - 1):
-        first, last = starts[group], starts[group + 1]
-        bits = _cleared(seen, offsets[last] - offsets[first])
-        high = np.uint8(0)
-        for at in range(offsets[first], offsets[last]):
-            high |= data[at]
-        here = sample[first]
-        for i in range(first, last):
-            if high < 0x80:
-                found, before = _ascii_windows(data, offsets[i], offsets[i + 1], window, seen, bits)
-            else:
-                found, before = _any_windows(data, offsets[i], offsets[i + 1], recent, seen, bits)
-            total[here] += found
-            repeated[here] += before
-    return total, repeated
-
-
-@compiled
-def _word_windows(
-    data: npt.NDArray[np.uint8],
-    offsets: Ints,
-    sample: Ints,
-    starts: Ints,
-    n_samples: int,
-    window: int,
-    slots: int,
-) -> tuple[Ints, Ints]:
-    total, repeated = np.zeros(n_samples, np.int64), np.zeros(n_samples, np.int64)
-    seen, recent = np.empty(slots, np.uint32), np.empty(window, np.uint64)
-    leaving = np.uint64(1)
-    for _ in range(window):
-        leaving *= _FACTOR
-    for group in range(len(starts) - 1):
-        first, last = starts[group], starts[group + 1]
-        bits = _cleared(seen, offsets[last] - offsets[first])
-        here = sample[first]
-        for i in range(first, last):
-            rolled, word, read, place = np.uint64(0), np.uint64(0), 0, 0
-            for at in range(offsets[i], offsets[i + 1]):
-                if not ascii_blank(data[at]):
-                    word = (word + np.uint64(data[at]) + np.uint64(1)) * _FACTOR
-                    if at + 1 < offsets[i + 1] and not ascii_blank(data[at + 1]):
-                        continue
-                    rolled = rolled * _FACTOR + word
-                    if read >= window:
-                        rolled -= leaving * recent[place]
-                    recent[place], word = word, np.uint64(0)
-                    place = place + 1 if place + 1 < window else 0
-                    read += 1
-                    if read >= window:
-                        repeated[here] += _met(seen, (rolled ^ (rolled >> _SHIFT)) * _FACTOR, bits)
-            total[here] += max(0, read - window + 1)
-    return total, repeated
-
-
 @inlined
 def _ascii_windows(
     data: npt.NDArray[np.uint8], at: int, end: int, window: int, seen: npt.NDArray[np.uint32], bits: int
@@ -197,3 +132,70 @@ def _any_windows(
         if read >= window:
             before += _met(seen, (rolled ^ (rolled >> _SHIFT)) * _FACTOR, bits)
     return max(0, read - window + 1), before
+
+
+@compiled(TWO_COLUMNS, BYTES, INT64S, INT64S, INT64S, types.int64, types.int64, types.int64)
+def _character_windows(
+    data: npt.NDArray[np.uint8],
+    offsets: Ints,
+    sample: Ints,
+    starts: Ints,
+    n_samples: int,
+    window: int,
+    slots: int,
+) -> tuple[Ints, Ints]:
+    total, repeated = np.zeros(n_samples, np.int64), np.zeros(n_samples, np.int64)
+    seen, recent = np.empty(slots, np.uint32), np.empty(window, np.uint64)
+    for group in range(len(starts) - 1):
+        first, last = starts[group], starts[group + 1]
+        bits = _cleared(seen, offsets[last] - offsets[first])
+        high = np.uint8(0)
+        for at in range(offsets[first], offsets[last]):
+            high |= data[at]
+        here = sample[first]
+        for i in range(first, last):
+            if high < 0x80:
+                found, before = _ascii_windows(data, offsets[i], offsets[i + 1], window, seen, bits)
+            else:
+                found, before = _any_windows(data, offsets[i], offsets[i + 1], recent, seen, bits)
+            total[here] += found
+            repeated[here] += before
+    return total, repeated
+
+
+@compiled(TWO_COLUMNS, BYTES, INT64S, INT64S, INT64S, types.int64, types.int64, types.int64)
+def _word_windows(
+    data: npt.NDArray[np.uint8],
+    offsets: Ints,
+    sample: Ints,
+    starts: Ints,
+    n_samples: int,
+    window: int,
+    slots: int,
+) -> tuple[Ints, Ints]:
+    total, repeated = np.zeros(n_samples, np.int64), np.zeros(n_samples, np.int64)
+    seen, recent = np.empty(slots, np.uint32), np.empty(window, np.uint64)
+    leaving = np.uint64(1)
+    for _ in range(window):
+        leaving *= _FACTOR
+    for group in range(len(starts) - 1):
+        first, last = starts[group], starts[group + 1]
+        bits = _cleared(seen, offsets[last] - offsets[first])
+        here = sample[first]
+        for i in range(first, last):
+            rolled, word, read, place = np.uint64(0), np.uint64(0), 0, 0
+            for at in range(offsets[i], offsets[i + 1]):
+                if not ascii_blank(data[at]):
+                    word = (word + np.uint64(data[at]) + np.uint64(1)) * _FACTOR
+                    if at + 1 < offsets[i + 1] and not ascii_blank(data[at + 1]):
+                        continue
+                    rolled = rolled * _FACTOR + word
+                    if read >= window:
+                        rolled -= leaving * recent[place]
+                    recent[place], word = word, np.uint64(0)
+                    place = place + 1 if place + 1 < window else 0
+                    read += 1
+                    if read >= window:
+                        repeated[here] += _met(seen, (rolled ^ (rolled >> _SHIFT)) * _FACTOR, bits)
+            total[here] += max(0, read - window + 1)
+    return total, repeated

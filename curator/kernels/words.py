@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from curator.compiled import BYTES, INT64S, OUT_INT64_ROWS, UINT64S, compiled, inlined
 from curator.kernels.characters import BLANK, DIGIT, PUNCTUATION, UPPER, kinds
-from curator.kernels.flat_text import FlatText, character_at, compiled, inlined
+from curator.kernels.flat_text import FlatText, character_at
 
 Ints = npt.NDArray[np.int64]
 
@@ -72,7 +73,7 @@ def _is_listed(hashed: int, listed: npt.NDArray[np.uint64]) -> bool:
     return listed[slot] == hashed and hashed != 0
 
 
-@compiled
+@compiled(OUT_INT64_ROWS, BYTES, INT64S, BYTES, UINT64S)
 def _words(
     data: npt.NDArray[np.uint8],
     offsets: Ints,
