@@ -38,8 +38,8 @@ class Measured:
     record: Record
     already_there: bool
 
-    def columns(self, wanted: list[str]) -> pa.Table:
-        """Columns over all samples, in the order of the samples."""
+    def columns(self, wanted: list[str] | None = None) -> pa.Table:
+        """Columns (by default all) over all samples, in the order of the samples."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
