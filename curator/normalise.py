@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -13,12 +14,12 @@ from curator.ledger import LEDGER, Account, read_ledger
 from curator.pictures import Pictures, listing
 from curator.raw_sample import Picture, RawSample, Rejected, Unusable, plain
 from curator.reading import RawFiles
-from curator.rules import Origin, PartRules
+from curator.rules import Origin, PartRules, parts_settings
 from curator.selection import Form, list_files, recognise
-from registry.card import Card
+from registry.card import Card, Part
 from registry.identity import digest
 from registry.images import BadImage, ImageRef, ImageStore, ImageWriter
-from registry.sample import SCHEMA_VERSION, arrow_schema, check, conversation, sample_id
+from registry.sample import SCHEMA_VERSION, Message, arrow_schema, check, conversation, sample_id
 from registry.store import Home, Record, dump_json, read_record
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ ROWS_PER_GROUP = 4096
 REJECTED_FILE = "rejected.parquet"
 _ROWS_TOLD = 250
 """Rows between two signs of progress; ``ledger.EARLY_ROWS`` is a multiple."""
+_ROWS_TOGETHER = 250
+_BYTES_TOGETHER = 1 << 23
 _REMEMBERED = 200_000
 """Picture paths whose digests are remembered, so that a picture with many questions is read once."""
 
@@ -94,7 +97,7 @@ def form_settings(card: Card, form: Form) -> dict[str, Any]:
     return {
         "dataset": card.name,
         "form": form.settings(),
-        "parts": [part.model_dump(mode="json", include={"name", "category", "rule"}) for part in card.parts],
+        "parts": parts_settings(card.parts),
         "prompts": card.prompts,
         "picture_paths": card.pictures.paths,
         "versions": {
@@ -186,8 +189,7 @@ def _convert(home: Home, card: Card, planned: Plan, out: Path, account: Account,
         _Parts(out, rejected_schema(), REJECTED_FILE) as rejected,
     ):
         maker = _SampleMaker(card, pictures, store)
-        for row in _rows(planned):
-            made = row if isinstance(row, Rejected) else maker.make(row)
+        for made in itertools.chain.from_iterable(map(maker.make, _together(_rows(planned)))):
             if isinstance(made, Rejected):
                 rejected.add({"source_id": made.source_id, "reason": made.reason, "detail": made.detail})
                 account.set_aside(made.source_id, made.reason, made.detail)
@@ -203,6 +205,28 @@ def _convert(home: Home, card: Card, planned: Plan, out: Path, account: Account,
 def _rows(planned: Plan) -> Iterator[RawSample | Rejected]:
     rows: Iterator[RawSample | Rejected] = planned.form.module.rows(planned.source)
     return rows
+
+
+def _together(rows: Iterator[RawSample | Rejected]) -> Iterator[list[RawSample | Rejected]]:
+    """Rows in the groups that their parts are found in: so many that patterns are cheap, so few that memory is not."""
+    group: list[RawSample | Rejected] = []
+    held = 0
+    for row in rows:
+        group.append(row)
+        held += sum(map(len, row.images)) if isinstance(row, RawSample) else 0
+        if len(group) == _ROWS_TOGETHER or held >= _BYTES_TOGETHER:
+            yield group
+            group, held = [], 0
+    yield group
+
+
+def _conversation(row: RawSample | Rejected) -> tuple[RawSample, list[Message]] | Rejected:
+    """A row with its messages, or why it can be no sample."""
+    if isinstance(row, Rejected):
+        return row
+    messages = conversation(row.turns)
+    problem = check(messages, len(row.images))
+    return (row, messages) if problem is None else Rejected(row.source_id, problem)
 
 
 def rejected_schema() -> pa.Schema:
@@ -222,10 +246,18 @@ class _SampleMaker:
         self._store = store
         self._refs: dict[str, ImageRef] = {}
 
-    def make(self, raw: RawSample) -> dict[str, Any] | Rejected:
-        """One row of the canonical schema, or why there is none."""
+    def make(self, rows: Sequence[RawSample | Rejected]) -> Iterator[dict[str, Any] | Rejected]:
+        """For each a row of the canonical schema, or why there is none; their parts are found together."""
+        judged = [_conversation(row) for row in rows]
+        sound = [one for one in judged if not isinstance(one, Rejected)]
+        asked = [(Origin(raw.source_id, raw.file, raw.labels), messages) for raw, messages in sound]
+        parts = iter(self._rules.parts_of(asked))
+        for one in judged:
+            yield one if isinstance(one, Rejected) else self._made(*one, next(parts))
+
+    def _made(self, raw: RawSample, messages: list[Message], part: Part | None) -> dict[str, Any] | Rejected:
         try:
-            return self._row(raw)
+            return self._row(raw, messages, part)
         except Unusable as error:
             return Rejected(raw.source_id, error.reason, error.detail)
         except BadImage as error:
@@ -234,12 +266,7 @@ class _SampleMaker:
         except UnicodeEncodeError:
             return Rejected(raw.source_id, "text is not valid Unicode")
 
-    def _row(self, raw: RawSample) -> dict[str, Any]:
-        messages = conversation(raw.turns)
-        problem = check(messages, len(raw.images))
-        if problem is not None:
-            raise Unusable(problem)
-        part = self._rules.part_of(Origin(raw.source_id, raw.file, raw.labels), messages)
+    def _row(self, raw: RawSample, messages: list[Message], part: Part | None) -> dict[str, Any]:
         if part is None:
             raise Unusable("no part of the card takes it")
         refs = [self._ref(picture) for picture in raw.images]

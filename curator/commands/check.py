@@ -30,11 +30,13 @@ def command(ctx: click.Context, names: tuple[str, ...], as_json: bool, home: Pat
       curator check tabmwp
       curator check my-dataset.yaml my-recipe.yaml
     """
+    from curator.arrow import import_arrow
     from curator.check import check_all, check_named
     from curator.look import first_rows, in_words
     from curator.output import note, print_fields, print_json, visible
     from registry.store import Home
 
+    import_arrow()
     opened = Home.default(home)
     findings = check_named(opened, list(names)) if names else check_all(opened)
     rows = [row for name in names for row in first_rows(opened, name)]
