@@ -14,6 +14,7 @@ from typing import Any
 
 from curator.pictures import MISSING
 from registry.card import Card
+from registry.damage import damaged
 from registry.errors import Refusal
 
 LEDGER = "ledger.json"
@@ -124,7 +125,13 @@ class Account:
 
 def read_ledger(folder: Path) -> dict[str, Any]:
     """The ledger of a finished samples folder."""
-    ledger: dict[str, Any] = json.loads((folder / LEDGER).read_bytes())
+    path = folder / LEDGER
+    try:
+        ledger = json.loads(path.read_bytes())
+    except (ValueError, FileNotFoundError) as error:
+        raise damaged(path, str(error)) from None
+    if not isinstance(ledger, dict):
+        raise damaged(path, "is no object")
     return ledger
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from curator.batch import Batch, Column
 from curator.samples import Samples
+from registry.damage import damage_refused, table_of
 from registry.discovery import load_module, names, package_folder
 from registry.errors import Refusal, did_you_mean
 from registry.identity import digest
@@ -37,10 +38,9 @@ class Measured:
     def columns(self, wanted: list[str]) -> pa.Table:
         """Columns over all samples, in the order of the samples."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         parts = sorted(self.folder.glob("part-*.parquet"))
-        return pa.concat_tables([pq.ParquetFile(part).read(columns=wanted) for part in parts])
+        return pa.concat_tables([table_of(part, wanted) for part in parts])
 
 
 def filter_names() -> list[str]:
@@ -136,7 +136,7 @@ def sample_tables(path: Path) -> Iterator[pa.Table]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with damage_refused(path), pq.ParquetFile(path) as file:
         for batch in file.iter_batches(BATCH_ROWS):
             yield pa.Table.from_batches([batch])
 

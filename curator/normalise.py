@@ -17,6 +17,7 @@ from curator.reading import RawFiles
 from curator.rules import Origin, PartRules, parts_settings
 from curator.selection import Form, list_files, recognise
 from registry.card import Card, Part
+from registry.damage import table_of
 from registry.identity import digest
 from registry.images import BadImage, ImageRef, ImageStore, ImageWriter
 from registry.sample import SCHEMA_VERSION, Message, arrow_schema, check, conversation, sample_id
@@ -163,11 +164,10 @@ def normalise(
 def _restore_pictures(home: Home, card: Card, planned: Plan, folder: Path, advance: Advance | None) -> bool:
     """Put pictures of finished samples back that are in no shard any more; True when there were such."""
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     store = ImageStore(home)
     for path in sorted(folder.glob("part-*.parquet")):
-        images = pc.list_flatten(pq.ParquetFile(path).read(columns=["images"]).column("images"))
+        images = pc.list_flatten(table_of(path, ["images"]).column("images"))
         if any(sha256 not in store for sha256 in pc.unique(pc.struct_field(images, "sha256")).to_pylist()):
             break
     else:

@@ -321,8 +321,10 @@ def _damage_as_refusal(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (ValueError, OverflowError, pa.ArrowException, RecursionError) as error:
-        raise _damaged(path, str(error).splitlines()[0]) from None
+    except (ValueError, OverflowError, pa.ArrowException, RecursionError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is not None:  # no permission, not there: no damage
+            raise
+        raise _damaged(path, " ".join(str(error).split()) or type(error).__name__) from None
 
 
 def _damaged(path: Path, problem: str) -> Refusal:

@@ -19,12 +19,16 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from registry.damage import table_of
 from registry.errors import Refusal
 from registry.identity import digest, short
 from registry.image_header import whole_picture
 from registry.store import Home, fsync
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SHARD_BYTES = 256 * 1024 * 1024
 MAX_PIXELS = 100_000_000
@@ -129,14 +133,12 @@ class ImageStore:
         """Take in shards that were added since."""
         if not self.home.images.is_dir():
             return
-        import pyarrow.parquet as pq
-
         for index in sorted(self.home.images.glob("*.parquet")):
             tar = index.with_suffix(".tar")
             if index.stem in self._seen or not tar.is_file():
                 continue
             self._seen.add(index.stem)
-            columns = pq.read_table(index).to_pydict()
+            columns = read_index(index).to_pydict()
             shas = columns["sha256"]
             for i, sha in enumerate(shas):
                 self._places.setdefault(sha, Place(index.stem, columns["offset"][i], columns["length"][i]))
@@ -166,7 +168,7 @@ class ImageStore:
         with self._opened(place.shard) as descriptor:
             data = os.pread(descriptor, place.length, place.offset)
         if len(data) != place.length:
-            raise Refusal(f"images/{place.shard}.tar", "is truncated", "remove the shard and pull its datasets again")
+            raise damaged_shard(self.home.images / f"{place.shard}.tar", "is cut off")
         return data
 
     @contextlib.contextmanager
@@ -281,6 +283,21 @@ class ImageWriter:
         if self._file is not None:
             self._file.close()
             self._file, self._waiting = None, []
+
+
+def read_index(path: Path) -> pa.Table:
+    """The index of a shard; raises Refusal when it is damaged."""
+    try:
+        return table_of(path)
+    except Refusal as damage:
+        raise damaged_shard(path, damage.what) from None
+
+
+def damaged_shard(path: Path, what: str) -> Refusal:
+    """The refusal of a shard, or of its index, and how to have its pictures again."""
+    both = f"{path.with_suffix('.parquet').name} and {path.with_suffix('.tar').name}"
+    way_out = f"remove {both} from {path.parent} and pull its datasets again: missing pictures are put back"
+    return Refusal(str(path), what, way_out)
 
 
 def _member_header(name: str, size: int) -> bytes:
