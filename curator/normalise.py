@@ -182,7 +182,7 @@ def _convert(home: Home, card: Card, planned: Plan, out: Path, account: Account,
     with (
         home.workspace("archives") as unpacked,
         contextlib.closing(
-            Pictures(planned.raw, list_files(planned.raw), card.pictures.paths, planned.images, unpacked)
+            Pictures(planned.raw, list_files(planned.raw).published, card.pictures.paths, planned.images, unpacked)
         ) as pictures,
         ImageStore(home).writer() as store,
         _Parts(out, arrow_schema()) as samples,

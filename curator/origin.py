@@ -20,6 +20,7 @@ from typing import IO
 from curator.pictures import MAX_MEMBERS, safe_relative
 from curator.raw_sample import Unusable
 from curator.reading import DATA_SUFFIXES
+from curator.selection import HUB_CACHE
 from registry.errors import Refusal
 from registry.identity import digest, short
 from registry.store import Home
@@ -51,7 +52,7 @@ def local_copy(home: Home, given: str) -> Iterator[LocalCopy]:
     """The files that ``given`` names, as a folder that stays for the block; Refusal when they are not to be had."""
     path = _downloaded(home, given) if is_address(given) else Path(given)
     if path.is_dir():
-        yield LocalCopy(path)
+        yield LocalCopy(_snapshot(path))
     elif not path.is_file():
         raise Refusal(f"--from {given}", "is no folder, file or http address", "name the dataset's files")
     elif path.suffix in DATA_SUFFIXES:
@@ -72,6 +73,17 @@ def local_copy(home: Home, given: str) -> Iterator[LocalCopy]:
         raise Refusal(f"--from {given}", "is no kind of file that is read", f"name a folder or a file of: {known}")
     if is_address(given):
         path.unlink(missing_ok=True)
+
+
+def _snapshot(folder: Path) -> Path:
+    """The published files of a repository in the Hub client's cache; any other folder is itself."""
+    if not folder.resolve().name.startswith(HUB_CACHE) or not (folder / "snapshots").is_dir():
+        return folder
+    there = sorted(path for path in (folder / "snapshots").iterdir() if path.is_dir())
+    if len(there) != 1:
+        named = ", ".join(str(path) for path in there) or "none is there"
+        raise Refusal(f"--from {folder}", f"is a cache with {len(there)} snapshots", f"name one of them: {named}")
+    return there[0]
 
 
 def _top(folder: Path) -> Path:

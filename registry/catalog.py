@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from registry import facts
-from registry.damage import damaged
 from registry.errors import Refusal
 
 if TYPE_CHECKING:
@@ -278,6 +277,8 @@ class Catalog:
     def _refusal(self, error: Exception, lines_before: int = 0) -> Refusal:
         """What went wrong with a query: the first samples file that cannot be read, or else what DuckDB says."""
         import duckdb
+
+        from registry.damage import damaged  # loads pydantic, which an answer does without
 
         about_a_file = isinstance(error, (duckdb.IOException, duckdb.InvalidInputException)) and ".parquet" in str(
             error

@@ -99,6 +99,8 @@ def _pull_one(
     with _offer(home, card, origin) as offer:
         if dry_run:
             return _print_offer(offer, offer.folder(home), as_json)
+        for link in offer.links:
+            note(f"{card.name}: {link} is a link to a folder or out of this one, and is not followed")
         bar = progress(f"pull {card.name}", len(offer.files), "files") if offer.repo is None else _download(offer)
         with bar as advance:
             pulled = pull(home, offer, endpoint=origin["endpoint"], link=origin["link"], advance=advance)
