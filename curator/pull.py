@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from curator.address import DOWNLOADS
 from curator.hub import PublishedFile, download, list_repository
-from curator.origin import DOWNLOADS
 from curator.pictures import safe_relative
 from curator.raw_sample import Unusable
 from curator.selection import LISTING, RESERVED, Files, forms, is_data, list_files, select
 from registry.card import Card, Source
+from registry.damage import damaged
 from registry.errors import Refusal
 from registry.identity import digest, file_digest, short
 from registry.store import Home, Record, is_finished, read_record
@@ -82,6 +83,19 @@ def offer_from_folder(card: Card, source: Path, only: list[str] | None = None) -
     revision = f"local-{short(digest(names_and_contents))}"
     rest = sorted(set(there) - set(wanted))
     return Offer(card.name, revision, None, None, source, files, len(rest), _with_rows(rest), _visible(here.strange))
+
+
+def offer_from_raw(folder: Path) -> Offer:
+    """What a finished raw folder was pulled as: nothing is left to bring."""
+    record = read_record(folder)
+    try:
+        lines = (folder / LISTING).read_text(encoding="utf-8").splitlines()
+        files = [PublishedFile(**json.loads(line)) for line in lines]
+    except (OSError, ValueError, TypeError) as error:
+        raise damaged(folder / LISTING, str(error)) from None
+    settings, left_out = record.settings, sum(record.rejected.values())
+    rows = tuple(settings["left_out"])
+    return Offer(settings["dataset"], settings["revision"], None, None, folder, files, left_out, rows)
 
 
 def offer_from_hub(

@@ -14,6 +14,7 @@ from curator.output import Advance, note, print_fields, print_json, print_table,
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from curator.address import Remote
     from curator.normalise import Look, Normalised
     from curator.pull import Offer, Pulled
     from registry.card import Card
@@ -59,7 +60,8 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
     r"""Download DATASETs at a fixed revision and normalise them to samples.
 
     Rows that cannot be used are set aside with a reason, and a ledger says what was declared, found, kept and
-    missing. What is done already is not done again; a run that was stopped is continued by the same command.
+    missing. What is done already is not done again; a run that was stopped is continued by the same command. A file
+    at an address is taken to be the same while its server gives the same ETag (or date) and length.
     Gated datasets need HF_TOKEN.
 
     \b
@@ -96,7 +98,11 @@ def _pull_one(
     from curator.normalise import normalise
     from curator.pull import pull
 
-    with _offer(home, card, origin) as offer:
+    remote = _remote(origin)
+    known = remote.known(home, card) if remote is not None else None
+    if dry_run and remote is not None and known is None:
+        return _print_remote(card, remote, as_json)
+    with _offer(home, card, origin, remote, known) as offer:
         if dry_run:
             return _print_offer(offer, offer.folder(home), as_json)
         for link in offer.links:
@@ -104,6 +110,8 @@ def _pull_one(
         bar = progress(f"pull {card.name}", len(offer.files), "files") if offer.repo is None else _download(offer)
         with bar as advance:
             pulled = pull(home, offer, endpoint=origin["endpoint"], link=origin["link"], advance=advance)
+        if remote is not None:
+            remote.remember(home, card, pulled.folder)
     with progress(f"normalise {card.name}", look.limit, "rows") as advance:
         allow = policy == "any"
         made = normalise(home, card, pulled.folder, look=look, allow_rejected=allow, advance=advance)
@@ -113,21 +121,33 @@ def _pull_one(
     return _print_result(pulled, made, as_json)
 
 
-@contextlib.contextmanager
-def _offer(home: Home, card: Card, origin: dict[str, Any]) -> Iterator[Offer]:
-    """What a pull would bring, from what ``--from`` names or else from the Hub."""
-    from curator.origin import local_copy
-    from curator.pull import offer_from_folder, offer_from_hub
+def _remote(origin: dict[str, Any]) -> Remote | None:
+    """What the server says of the address that ``--from`` names; None for anything else."""
+    from curator.address import ask, is_address
+    from curator.origin import READABLE
     from registry.errors import Refusal
 
-    if origin["source"] is None:
-        yield offer_from_hub(card, repo=origin["repo"], revision=origin["revision"], endpoint=origin["endpoint"])
-        return
     given = [f"--{name}" for name in ("repo", "revision") if origin[name]]
-    if given:
+    if origin["source"] and given:
         raise Refusal("--from", f"has no {' and '.join(given)}", "leave one of them out")
-    with local_copy(home, origin["source"]) as local:
-        yield offer_from_folder(card, local.folder, local.only)
+    return ask(origin["source"], READABLE) if origin["source"] and is_address(origin["source"]) else None
+
+
+@contextlib.contextmanager
+def _offer(
+    home: Home, card: Card, origin: dict[str, Any], remote: Remote | None, known: Path | None
+) -> Iterator[Offer]:
+    """What a pull would bring, from what ``--from`` names (in the raw folder ``known`` already) or from the Hub."""
+    from curator.origin import local_copy
+    from curator.pull import offer_from_folder, offer_from_hub, offer_from_raw
+
+    if known is not None:
+        yield offer_from_raw(known)
+    elif origin["source"] is None:
+        yield offer_from_hub(card, repo=origin["repo"], revision=origin["revision"], endpoint=origin["endpoint"])
+    else:
+        with local_copy(home, origin["source"], remote) as local:
+            yield offer_from_folder(card, local.folder, local.only)
 
 
 @contextlib.contextmanager
@@ -135,6 +155,14 @@ def _download(offer: Offer) -> Iterator[Advance]:
     """A download is shown by the Hub client's own bars; two kinds of bars would write over each other."""
     note(f"{offer.name}: {len(offer.files):,} files, {offer.size:,} bytes from {offer.repo} at {offer.commit}")
     yield lambda _files: None
+
+
+def _print_remote(card: Card, remote: Remote, as_json: bool) -> dict[str, Any]:
+    """What is known of an address before it is downloaded; its revision is a digest of what is there."""
+    fields = {"dataset": card.name, "from": remote.address, "version": remote.version or None, "bytes": remote.size}
+    if not as_json:
+        print_fields(fields.items())
+    return fields
 
 
 def _print_offer(offer: Offer, folder: Path, as_json: bool) -> dict[str, Any]:

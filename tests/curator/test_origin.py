@@ -1,21 +1,17 @@
-"""``--from``: a folder, a file, an archive or an address; downloads go on, hostile archives stay outside."""
+"""``--from``: a folder, a file, an archive; hostile archives stay outside."""
 
 from __future__ import annotations
 
-import http.server
 import io
 import json
 import tarfile
-import threading
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
 from curator.normalise import normalise
-from curator.origin import DOWNLOADS, local_copy, unpack
+from curator.origin import local_copy, unpack
 from curator.pull import offer_from_folder, pull
 from registry.errors import Refusal
 from registry.store import Home
@@ -25,60 +21,6 @@ from tests.curator.data_home import captions, chats, picture, rows_of, write_car
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
-
-
-class Site(http.server.BaseHTTPRequestHandler):
-    """One file at every path, with ranges; the first answers of a run may break off in the middle."""
-
-    data: ClassVar[bytes] = b""
-    etag: ClassVar[str] = '"one"'
-    breaks: ClassVar[int] = 0
-    get_alone: ClassVar[bool] = False
-    asked: ClassVar[list[str]] = []
-    protocol_version = "HTTP/1.1"
-
-    def do_HEAD(self) -> None:
-        if self.get_alone:
-            self.send_error(403)
-            return
-        self._answer(body=False)
-
-    def do_GET(self) -> None:
-        self._answer(body=True)
-
-    def _answer(self, *, body: bool) -> None:
-        wanted = self.headers.get("Range", "")
-        start = int(wanted.removeprefix("bytes=").partition("-")[0]) if wanted else 0
-        rest = self.data[start:]
-        self.send_response(206 if wanted else 200)
-        self.send_header("Content-Length", str(len(rest)))
-        if self.etag:
-            self.send_header("ETag", self.etag)
-        if wanted:
-            self.send_header("Content-Range", f"bytes {start}-{len(self.data) - 1}/{len(self.data)}")
-        self.end_headers()
-        if not body:
-            return
-        type(self).asked.append(wanted)
-        if type(self).breaks:
-            type(self).breaks -= 1
-            self.wfile.write(rest[: len(rest) // 2])
-            self.close_connection = True
-            return
-        self.wfile.write(rest)
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  the signature of http.server
-        """Say nothing."""
-
-
-@pytest.fixture
-def site() -> Iterator[str]:
-    Site.breaks, Site.asked, Site.etag, Site.get_alone = 0, [], '"one"', False
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
 
 
 def pulled_rows(home: Home, given: str, form: str) -> int:
@@ -115,54 +57,6 @@ def test_an_archive_is_unpacked_and_thrown_away(home: Home, tmp_path: Path, name
     assert [path.name for path in home.aside.iterdir()] == [".lock"]
 
 
-def test_a_download_that_breaks_off_goes_on_in_the_next_run(
-    home: Home, tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Site.data = write_json(tmp_path / "rows.json", chats(400)).read_bytes()
-    Site.breaks = 99
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _seconds: None)
-    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
-    with pytest.raises(Refusal, match="cannot be downloaded"):
-        pulled_rows(home, f"{site}/rows.json", "llava_chat")
-    Site.breaks, Site.asked = 0, []
-    assert pulled_rows(home, f"{site}/rows.json?x=1#y", "llava_chat") == 400  # another address: from the start
-    assert pulled_rows(home, f"{site}/rows.json", "llava_chat") == 400
-    assert Site.asked[0] == ""
-    assert int(Site.asked[1].removeprefix("bytes=").partition("-")[0]) > 1000
-    assert not list((home.path / DOWNLOADS).rglob("*.json"))
-
-
-def test_a_file_that_changed_meanwhile_is_fetched_from_the_start(
-    home: Home, tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Site.data = write_json(tmp_path / "rows.json", chats(400)).read_bytes()
-    Site.breaks = 99
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _seconds: None)
-    with pytest.raises(Refusal):
-        pulled_rows(home, f"{site}/rows.json", "llava_chat")
-    Site.breaks, Site.etag, Site.asked = 0, '"two"', []
-    Site.data = write_json(tmp_path / "rows.json", chats(350, start=1000)).read_bytes()
-    assert pulled_rows(home, f"{site}/rows.json", "llava_chat") == 350
-    assert Site.asked == [""]
-
-
-def test_a_server_that_answers_get_alone_is_asked_by_get(home: Home, tmp_path: Path, site: str) -> None:
-    Site.data, Site.get_alone = write_json(tmp_path / "rows.json", chats(7)).read_bytes(), True
-    assert pulled_rows(home, f"{site}/rows.json", "llava_chat") == 7
-
-
-def test_a_bad_download_is_not_kept_where_nothing_tells_its_version(home: Home, tmp_path: Path, site: str) -> None:
-    write_json(tmp_path / "p" / "rows.json", chats(7))
-    with tarfile.open(tmp_path / "x.tar", "w") as tar:
-        tar.add(tmp_path / "p", arcname="p")
-    for etag in ("", '"one"'):
-        Site.etag, Site.data = etag, b"no archive"
-        with pytest.raises(Refusal, match="no readable archive"):
-            pulled_rows(home, f"{site}/x.tar", "llava_chat")
-        Site.data = (tmp_path / "x.tar").read_bytes()
-        assert pulled_rows(home, f"{site}/x.tar", "llava_chat") == 7
-
-
 def test_the_only_folder_at_the_top_of_an_archive_is_the_dataset(home: Home, tmp_path: Path) -> None:
     image, turns = picture(1), [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "This."}]
     rows = json.dumps([{"image": "images/1.png", "conversations": turns}]).encode()
@@ -183,6 +77,7 @@ def test_what_cannot_be_had_is_refused_in_words(home: Home, tmp_path: Path) -> N
         str(tmp_path / "a.tar"): "no readable archive",
         "http://127.0.0.1:9/rows.json": "cannot be downloaded",
         "http://127.0.0.1:9/page": "names no file of a known kind",
+        "http://127.0.0.1:9/a%5C..%5Cb.json": "names no file of a known kind",
     }
     for given, what in cases.items():
         with pytest.raises(Refusal, match=what), local_copy(home, given):

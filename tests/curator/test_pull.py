@@ -15,9 +15,10 @@ import pytest
 
 from curator import hub as hub_module
 from curator import pull as pull_module
+from curator.address import DOWNLOADS
 from curator.hub import HubListing, PublishedFile
 from curator.normalise import normalise
-from curator.origin import DOWNLOADS, local_copy
+from curator.origin import local_copy
 from curator.pull import offer_from_folder, offer_from_hub, pull, pulled_folders
 from curator.selection import LISTING, select
 from registry.card import Card, Source
