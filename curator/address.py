@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import sys
@@ -17,19 +16,17 @@ import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from curator.hub import problem_in_words, progress_bars
-from curator.pictures import safe_relative
-from curator.raw_sample import Unusable
+from curator.known import recall, remember
 from registry.card import Card, Source
 from registry.errors import Refusal
 from registry.identity import digest, short
-from registry.store import Home, dump_json, is_finished, write_aside
+from registry.store import Home
 
 DOWNLOADS = "downloads"
 """Folder of the home where unfinished downloads stay, to be continued by the next run."""
-KNOWN = "known"
-"""Folder of these that says which address was pulled into which raw folder."""
 _PART = "unfinished"
 _AS_IT_IS = {"Accept-Encoding": "identity"}
 """Packed on its way, a file could not be continued, and its length would not be the one that is told."""
@@ -49,23 +46,18 @@ class Remote:
 
     def known(self, home: Home, card: Card) -> Path | None:
         """The finished raw folder that a card's pull of exactly this content made."""
-        try:
-            found = json.loads(self._note(home, card).read_bytes())
-            folder = home.stage("raw") / safe_relative(str(found["raw"]))
-        except (OSError, ValueError, KeyError, TypeError, Unusable):
-            return None  # no note, or one that is damaged: the file is downloaded again
-        return folder if self.version and is_finished(folder) else None
+        name = recall(home, *self._key(card)) if self.version else None
+        return next((folder for folder in home.finished("raw") if folder.name == name), None)
 
     def remember(self, home: Home, card: Card, folder: Path) -> None:
         """Note that this content is in a raw folder now."""
         if self.version:
-            write_aside(self._note(home, card), dump_json({"raw": folder.name}))
+            remember(home, folder.name, *self._key(card))
 
-    def _note(self, home: Home, card: Card) -> Path:
-        """Named by a digest, because an address may hold a key; a card that asks for other files has another note."""
+    def _key(self, card: Card) -> list[Any]:
+        """A card that asks for other files finds others at the same address."""
         sources = [source.model_dump(mode="json") for source in _sources(card)]
-        key = digest([self.address, self.version, self.size, card.name, sources])
-        return home.path / DOWNLOADS / KNOWN / f"{short(key)}.json"
+        return ["raw", self.address, self.version, self.size, card.name, sources]
 
 
 def _sources(card: Card) -> list[Source]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from curator.known import recall, remember
 from curator.ledger import LEDGER, Account, read_ledger
 from curator.pictures import Pictures, listing
 from curator.raw_sample import Picture, RawSample, Rejected, Unusable, plain
@@ -50,16 +51,8 @@ class Look:
     """The user's folder of pictures that the rows name and the raw folder has not."""
 
     def settings(self) -> dict[str, Any]:
-        """What of this decides the samples; nothing for a plain run."""
-        found: dict[str, Any] = {} if self.limit is None else {"limit": self.limit}
-        if self.images is not None:
-            found["images"] = digest(listing(self.images))
-        return found
-
-    def suffix(self, settings: dict[str, Any]) -> str:
-        """What it adds to the revision in a folder's name."""
-        first = f".first{self.limit}" if self.limit is not None else ""
-        return first + (f".images{settings['images'][:6]}" if "images" in settings else "")
+        """What of this decides the samples before any is made; nothing for a plain run."""
+        return {} if self.limit is None else {"limit": self.limit}
 
 
 WHOLE = Look()
@@ -73,13 +66,17 @@ class Plan:
     form: Form
     source: RawFiles
     settings: dict[str, Any]
-    folder: Path
     images: Path | None = None
 
-    @property
-    def digest(self) -> str:
-        """Identity of the samples folder."""
-        return digest(self.settings)
+    def with_pictures(self, taken: str | None) -> dict[str, Any]:
+        """All settings; ``taken`` is a digest of the pictures that the rows had from the user's folder."""
+        return self.settings if taken is None else {**self.settings, "images": taken}
+
+    def folder(self, home: Home, settings: dict[str, Any]) -> Path:
+        """Where the samples of these settings lie."""
+        first = f".first{settings['limit']}" if "limit" in settings else ""
+        images = f".images{settings['images'][:6]}" if "images" in settings else ""
+        return home.folder("samples", self.raw.name + first + images, digest(settings))
 
 
 @dataclass(frozen=True)
@@ -109,14 +106,12 @@ def form_settings(card: Card, form: Form) -> dict[str, Any]:
     }
 
 
-def plan(home: Home, card: Card, raw: Path, look: Look = WHOLE) -> Plan:
+def plan(card: Card, raw: Path, look: Look = WHOLE) -> Plan:
     """Which form the raw files are in, and which folder they would become; reads no more than their headers."""
     record = read_record(raw)
     form, source = recognise(card, raw, record.settings.get("repo"))
-    chosen = look.settings()
-    settings = {**form_settings(card, form), **chosen, "raw": record.digest}
-    folder = home.folder("samples", raw.name + look.suffix(chosen), digest(settings))
-    return Plan(raw, form, replace(source, limit=look.limit), settings, folder, look.images)
+    settings = {**form_settings(card, form), **look.settings(), "raw": record.digest}
+    return Plan(raw, form, replace(source, limit=look.limit), settings, look.images)
 
 
 def normalise(
@@ -134,8 +129,9 @@ def normalise(
         Refusal: more than ``ledger.MAX_REJECTED`` of the rows are rejected and ``allow_rejected`` is not set, or the
             files are damaged or in no form that the card knows.
     """
-    planned = plan(home, card, raw, look)
-    existing = home.find("samples", planned.digest)
+    planned = plan(card, raw, look)
+    key = _key(planned)
+    existing = _existing(home, planned, key)
     if existing is not None:
         if not allow_rejected:
             Account.of(card, read_ledger(existing)).check_limit(at_end=True)
@@ -143,22 +139,40 @@ def normalise(
         return Normalised(existing, read_record(existing), already_there=True, restored=restored)
     record = Record(
         kind="samples",
-        name=planned.folder.name,
-        digest=planned.digest,
+        name="",
+        digest="",
         inputs={f"raw/{raw.name}": read_record(raw).digest},
-        settings=planned.settings,
         versions={name: str(value) for name, value in planned.settings["versions"].items()},
         command=f"curator pull {card.name}",
     )
-    with home.making(planned.folder, record) as out:
+    with home.making(lambda: home.stage("samples") / record.name, record) as out:
         account = Account(card, allow_rejected)
-        _convert(home, card, planned, out, account, advance or (lambda _rows: None))
+        taken = _convert(home, card, planned, out, account, advance or (lambda _rows: None))
         account.check_limit(at_end=True)
+        record.settings = planned.with_pictures(taken)
+        record.digest = digest(record.settings)
+        record.name = planned.folder(home, record.settings).name
         record.rows_in, record.rows_out = account.rows_in, account.rows_out
         record.rejected = dict(sorted(account.rejected.items()))
         record.check_rows()
         (out / LEDGER).write_bytes(dump_json(account.ledger()))
-    return Normalised(planned.folder, record, already_there=False)
+        there = home.find("samples", record.digest)
+    if key is not None:
+        remember(home, taken or "", *key)
+    return Normalised(there or home.stage("samples") / record.name, record, already_there=there is not None)
+
+
+def _key(planned: Plan) -> list[Any] | None:
+    """What the pictures that rows take from the user's folder are remembered by; None for a pull without one."""
+    if planned.images is None:
+        return None
+    return ["pictures", planned.settings, str(planned.images.resolve()), listing(planned.images)]
+
+
+def _existing(home: Home, planned: Plan, key: list[Any] | None) -> Path | None:
+    """The finished folder that this plan would make, as far as that is known before the pictures are read."""
+    taken = recall(home, *key) if key is not None else ""
+    return None if taken is None else home.find("samples", digest(planned.with_pictures(taken or None)))
 
 
 def _restore_pictures(home: Home, card: Card, planned: Plan, folder: Path, advance: Advance | None) -> bool:
@@ -177,8 +191,11 @@ def _restore_pictures(home: Home, card: Card, planned: Plan, folder: Path, advan
     return True
 
 
-def _convert(home: Home, card: Card, planned: Plan, out: Path, account: Account, advance: Advance) -> None:
-    """Write samples and rejected rows; pictures are visible in the store before this returns."""
+def _convert(home: Home, card: Card, planned: Plan, out: Path, account: Account, advance: Advance) -> str | None:
+    """Write samples and rejected rows; pictures are visible in the store before this returns.
+
+    Returns the digest of the pictures that were taken from the user's folder; None when none was.
+    """
     with (
         home.workspace("archives") as unpacked,
         contextlib.closing(
@@ -199,7 +216,9 @@ def _convert(home: Home, card: Card, planned: Plan, out: Path, account: Account,
             if account.rows_in % _ROWS_TOLD == 0:
                 advance(_ROWS_TOLD)
                 account.check_limit()
+        taken = pictures.given_digest()
     advance(account.rows_in % _ROWS_TOLD)
+    return taken
 
 
 def _rows(planned: Plan) -> Iterator[RawSample | Rejected]:

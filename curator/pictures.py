@@ -7,6 +7,7 @@ card's path templates (``coco/train2017/{}``), and the first path that is there 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import re
 import shutil
@@ -15,8 +16,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from curator.raw_sample import Unusable
+from curator.raw_sample import Unusable, plain
 from registry.card import PLACE
 from registry.errors import Refusal
 from registry.images import MAX_IMAGE_BYTES
@@ -61,6 +63,7 @@ class Pictures:
         self._unpack_into = unpack_into
         self._members: dict[str, tuple[Path, int, int]] | None = None
         self._zips: dict[Path, zipfile.ZipFile] = {}
+        self._taken: Any = None
 
     def read(self, name: str) -> bytes:
         """The bytes of one picture; raises Unusable when it is not there, not safe, or too large."""
@@ -69,7 +72,7 @@ class Pictures:
             try:
                 data = _read_inside(self._folder, path)
                 if data is None and self._given is not None:
-                    data = _read(self._given / path)
+                    data = self._from_given(path)
             except (OSError, ValueError):
                 raise Unusable("image cannot be read", name) from None
             if data is not None:
@@ -85,6 +88,26 @@ class Pictures:
         if _ADDRESS.match(name):
             raise Unusable("image is an address, and pull fetches none", name)
         return [safe_relative(_filled(template, name)) for template in self._templates]
+
+    def given_digest(self) -> str | None:
+        """Digest of what was read of the user's folder so far, names and bytes in their order; None for nothing."""
+        return self._taken.hexdigest() if self._taken is not None else None
+
+    def _from_given(self, path: str) -> bytes | None:
+        """A picture of the user's folder; what is read there, or cannot be, is noted."""
+        assert self._given is not None
+        try:
+            data = _read(self._given / path)
+        except (OSError, ValueError, Unusable):
+            self._note(path, b"cannot be read")
+            raise
+        if data is not None:
+            self._note(path, hashlib.sha256(data).digest())
+        return data
+
+    def _note(self, path: str, found: bytes) -> None:
+        self._taken = self._taken or hashlib.sha256()
+        self._taken.update(plain(f"{len(path)} {path} ").encode() + found)
 
     def close(self) -> None:
         """Close the archives."""
@@ -176,9 +199,12 @@ def _filled(template: str, name: str) -> str:
     return template[: place.start()] + name + template[place.end() :]
 
 
-def listing(folder: Path) -> list[tuple[str, int]]:
-    """``(path, bytes)`` of every file below the user's folder, sorted; his own links are followed, each folder once."""
-    found: list[tuple[str, int]] = []
+def listing(folder: Path) -> list[tuple[str, int, int]]:
+    """``(path, bytes, time)`` of every file below the user's folder, sorted; his own links are followed, each once.
+
+    The time is that of the last change of the file's entry, which nobody can set back.
+    """
+    found: list[tuple[str, int, int]] = []
     seen: set[tuple[int, int]] = set()
     for root, folders, files in os.walk(folder, followlinks=True):
         status = Path(root).stat()
@@ -186,9 +212,11 @@ def listing(folder: Path) -> list[tuple[str, int]]:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
+        folders.sort()  # of two names of one folder, the same one is taken every time
         here = Path(root)
         there = [here / name for name in files if (here / name).is_file()]  # a link that leads nowhere is no file
-        found += [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in there]
+        states = [(path.relative_to(folder).as_posix(), path.stat()) for path in there]
+        found += [(plain(name), state.st_size, state.st_ctime_ns) for name, state in states]
     return sorted(found)
 
 

@@ -14,7 +14,8 @@ from typing import ClassVar
 
 import pytest
 
-from curator.address import DOWNLOADS, KNOWN
+from curator.address import DOWNLOADS
+from curator.known import KNOWN
 from registry.errors import Refusal
 from registry.store import Home
 from tests.conftest import Curator
@@ -94,9 +95,9 @@ def _small_steps_without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def left(home: Home) -> list[str]:
-    """What lies among the downloads, but for the notes of what was pulled."""
+    """What lies among the downloads."""
     root = home.path / DOWNLOADS
-    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if KNOWN not in path.parts)
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*"))
 
 
 def rows_at(site: str, tmp_path: Path, n: int = 5, start: int = 0) -> str:
@@ -186,7 +187,7 @@ def test_a_server_that_tells_no_version_has_its_file_downloaded_again(
     for _ in range(2):
         assert curator("pull", "x", "--from", address).exit_code == 0
     assert Site.asked == ["HEAD", "", "HEAD", ""]
-    assert not (home.path / DOWNLOADS / KNOWN).exists()
+    assert not (home.path / KNOWN).exists()
 
 
 def test_a_raw_folder_that_was_removed_is_downloaded_again(
@@ -198,8 +199,8 @@ def test_a_raw_folder_that_was_removed_is_downloaded_again(
     shutil.rmtree(home.path / "raw")
     assert curator("pull", "x", "--from", address).exit_code == 0
     assert len(home.finished("raw")) == 1
-    for note in (home.path / DOWNLOADS / KNOWN).iterdir():
-        note.write_text('{"raw": "../cards"}')
+    for note in (home.path / KNOWN).iterdir():
+        note.write_text('"../cards"')
     assert curator("pull", "x", "--from", address).exit_code == 0
 
 

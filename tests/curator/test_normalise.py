@@ -257,9 +257,9 @@ def test_planning_reads_no_rows(home: Home, tmp_path: Path) -> None:
     write_parquet(tmp_path / "p" / "rows.parquet", captions(3))
     card = write_card(home, "x", format="caption_pairs")
     raw = pull(home, offer_from_folder(card, tmp_path / "p"))
-    planned = plan(home, card, raw.folder)
+    planned = plan(card, raw.folder)
     assert not home.stage("samples").exists()
-    assert normalise(home, card, raw.folder).folder == planned.folder
+    assert normalise(home, card, raw.folder).folder == planned.folder(home, planned.settings)
 
 
 def archived(folder: Path, kind: str) -> None:

@@ -86,7 +86,7 @@ def test_links_that_the_user_made_are_followed_and_loops_end(tmp_path: Path) -> 
     (given / "coco" / "train2017").symlink_to(real / "train2017")
     (given / "coco" / "again").symlink_to(given)
     assert Pictures(tmp_path / "own", [], [], given).read("coco/train2017/1.jpg") == picture(4)
-    assert listing(given) == [("coco/train2017/1.jpg", len(picture(4)))]
+    assert [entry[:2] for entry in listing(given)] == [("coco/train2017/1.jpg", len(picture(4)))]
 
 
 def test_archives_packed_from_inside_or_above_a_folder_are_read(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_damaged_member_of_a_zip_is_one_picture_that_cannot_be_read(tmp_path: 
 def test_a_link_that_leads_nowhere_is_no_file_of_the_users_folder(tmp_path: Path) -> None:
     put(tmp_path, a=1)
     (tmp_path / "dead.jpg").symlink_to(tmp_path / "nowhere")
-    assert listing(tmp_path) == [("a.jpg", len(picture(1)))]
+    assert [entry[:2] for entry in listing(tmp_path)] == [("a.jpg", len(picture(1)))]
 
 
 @pytest.mark.parametrize("name", ["pics.tar.gz", "pics.tgz"])
