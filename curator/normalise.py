@@ -20,14 +20,15 @@ from curator.selection import Form, list_files, recognise
 from registry.card import Card, Part
 from registry.damage import table_of
 from registry.identity import digest
-from registry.images import BadImage, ImageRef, ImageStore, ImageWriter
+from registry.image_decoder import BadImage
+from registry.images import ImageRef, ImageStore, ImageWriter
 from registry.sample import SCHEMA_VERSION, Message, arrow_schema, check, conversation, sample_id
 from registry.store import Home, Record, dump_json, read_record
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-NORMALISE_VERSION = 1
+NORMALISE_VERSION = 2
 ROWS_PER_FILE = 65_536
 ROWS_PER_GROUP = 4096
 REJECTED_FILE = "rejected.parquet"

@@ -10,12 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
-import struct
 import tarfile
-import warnings
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from registry.damage import table_of
 from registry.errors import Refusal
 from registry.identity import digest, short
+from registry.image_decoder import MAX_PIXELS, BadImage, decoded
 from registry.image_header import whole_picture
 from registry.store import Home, fsync
 
@@ -31,34 +28,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SHARD_BYTES = 256 * 1024 * 1024
-MAX_PIXELS = 100_000_000
-"""Pictures beyond this are refused before they are decoded (a pixel bomb is a small file)."""
 SMALL_PIXELS = 256 * 256
 """Pictures up to this are always decoded when they are checked."""
 MAX_IMAGE_BYTES = 64 * 1024 * 1024
 OPEN_SHARDS = 256
 """Shards that a reader keeps open: a pool of millions of pictures has more of them than a process may open files."""
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-"""Raster formats that Pillow decodes itself; SVG, PDF and HTML are not pictures here."""
-
-_DAMAGED = (
-    ArithmeticError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""What Pillow's decoders raise for damaged files."""
-
-
-class BadImage(Exception):
-    """These bytes are no usable picture; the message is a short reason that can be counted."""
 
 
 @dataclass(frozen=True)
@@ -92,30 +66,7 @@ def inspect(data: bytes | memoryview) -> tuple[int, int, str]:
     whole = whole_picture(data)
     if whole is not None and SMALL_PIXELS < whole.width * whole.height <= MAX_PIXELS:
         return whole
-    return _decoded(bytes(data))
-
-
-def _decoded(data: bytes) -> tuple[int, int, str]:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                width, height = image.size
-                kind = str(image.format).lower()
-                if width * height > MAX_PIXELS:
-                    raise BadImage("image has too many pixels")
-                image.load()  # a truncated file shows itself only when it is decoded
-    except BadImage:
-        raise
-    except UnidentifiedImageError:
-        raise BadImage("not a picture") from None
-    except Image.DecompressionBombError:  # Pillow's own bound, met before ours when a header is absurd
-        raise BadImage("image has too many pixels") from None
-    except _DAMAGED:
-        raise BadImage("image cannot be decoded") from None
-    return width, height, {"jpeg": "jpg", "mpo": "jpg"}.get(kind, kind)  # MPO: a JPEG that others follow in one file
+    return decoded(bytes(data))
 
 
 class ImageStore:

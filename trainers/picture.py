@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from registry.errors import Refusal
-from registry.images import FORMATS, MAX_PIXELS
+from registry.image_decoder import FORMATS, MAX_PIXELS
 from registry.yaml_file import StrictModel
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)

@@ -11,7 +11,8 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from registry.images import FORMATS, BadImage, inspect
+from registry.image_decoder import FORMATS, BadImage
+from registry.images import inspect
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Raster
