@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from curator.pictures import MISSING
+from curator.raw_sample import Rejected
 from registry.card import Card
 from registry.damage import damaged
 from registry.errors import Refusal
@@ -71,13 +72,15 @@ class Account:
         self.kept[part] += 1
         self.without_pictures += not pictures
 
-    def set_aside(self, source_id: str, reason: str, detail: str) -> None:
+    def set_aside(self, row: Rejected) -> None:
         """Count a row that cannot be used."""
-        self.rejected[reason] += 1
-        if reason == MISSING:
-            folders = PurePosixPath(detail).parts[:-1][:_FOLDER_DEPTH]
+        self.rejected[row.reason] += 1
+        if row.reason == MISSING:
+            folders = PurePosixPath(row.detail).parts[:-1][:_FOLDER_DEPTH]
             self.missing["/".join(folders) or "."] += 1
-        self.example = self.example or f"{source_id}: {reason} {detail}".strip()
+        if not self.example:
+            named = row.source_id if row.source_id in ("", row.place) else f"{row.place} (id {row.source_id})"
+            self.example = f"{named}: {row.reason} {row.detail}".strip()
 
     def check_limit(self, *, at_end: bool = False) -> None:
         """Raise Refusal over the limit; before the end only when nothing at all could be used so far."""

@@ -32,6 +32,7 @@ NORMALISE_VERSION = 2
 ROWS_PER_FILE = 65_536
 ROWS_PER_GROUP = 4096
 REJECTED_FILE = "rejected.parquet"
+REJECTED_COLUMNS = ("source_id", "place", "reason", "detail")
 _ROWS_TOLD = 250
 """Rows between two signs of progress; ``ledger.EARLY_ROWS`` is a multiple."""
 _ROWS_TOGETHER = 250
@@ -209,8 +210,8 @@ def _convert(home: Home, card: Card, planned: Plan, out: Path, account: Account,
         maker = _SampleMaker(card, pictures, store)
         for made in itertools.chain.from_iterable(map(maker.make, _together(_rows(planned)))):
             if isinstance(made, Rejected):
-                rejected.add({"source_id": made.source_id, "reason": made.reason, "detail": made.detail})
-                account.set_aside(made.source_id, made.reason, made.detail)
+                rejected.add({name: plain(getattr(made, name)) for name in REJECTED_COLUMNS})
+                account.set_aside(made)
             else:
                 samples.add(made)
                 account.keep(made["part"], pictures=len(made["images"]))
@@ -246,14 +247,14 @@ def _conversation(row: RawSample | Rejected) -> tuple[RawSample, list[Message]] 
         return row
     messages = conversation(row.turns)
     problem = check(messages, len(row.images))
-    return (row, messages) if problem is None else Rejected(row.source_id, problem)
+    return (row, messages) if problem is None else Rejected(row.source_id, problem, place=row.place)
 
 
 def rejected_schema() -> pa.Schema:
     """Columns of ``rejected.parquet``."""
     import pyarrow as pa
 
-    return pa.schema([("source_id", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
+    return pa.schema([(name, pa.string()) for name in REJECTED_COLUMNS])
 
 
 class _SampleMaker:
@@ -279,12 +280,12 @@ class _SampleMaker:
         try:
             return self._row(raw, messages, part)
         except Unusable as error:
-            return Rejected(raw.source_id, error.reason, error.detail)
+            return Rejected(raw.source_id, error.reason, error.detail, raw.place)
         except BadImage as error:
             named = next((picture for picture in raw.images if isinstance(picture, str)), "")
-            return Rejected(raw.source_id, str(error), plain(named))
+            return Rejected(raw.source_id, str(error), plain(named), raw.place)
         except UnicodeEncodeError:
-            return Rejected(raw.source_id, "text is not valid Unicode")
+            return Rejected(raw.source_id, "text is not valid Unicode", place=raw.place)
 
     def _row(self, raw: RawSample, messages: list[Message], part: Part | None) -> dict[str, Any]:
         if part is None:
