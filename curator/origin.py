@@ -7,6 +7,7 @@ the disk.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tarfile
 import zipfile
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from curator.address import Remote, ask, downloaded, is_address
-from curator.pictures import MAX_MEMBERS, safe_relative
+from curator.pictures import MAX_MEMBERS, linked_member, refuse_open_end, safe_relative
 from curator.raw_sample import Unusable
 from curator.reading import DATA_SUFFIXES
 from curator.selection import HUB_CACHE
@@ -38,6 +39,8 @@ class LocalCopy:
 
     folder: Path
     only: list[str] | None = None
+    left_out: tuple[str, ...] = ()
+    """Members of an archive that are no files."""
 
 
 @contextlib.contextmanager
@@ -72,8 +75,8 @@ def _opened(home: Home, path: Path, given: str) -> Iterator[LocalCopy]:
         with home.workspace("unpacked") as room:
             inside = room / "files"
             inside.mkdir()
-            unpack(path, inside)
-            yield LocalCopy(_top(inside))
+            left_out = unpack(path, inside)
+            yield LocalCopy(_top(inside), left_out=tuple(left_out))
     else:
         known = ", ".join(READABLE)
         raise Refusal(f"--from {given}", "is no kind of file that is read", f"name a folder or a file of: {known}")
@@ -102,21 +105,23 @@ class _NoArchive(Refusal):
     """An archive whose content is of no use, however often it is looked at."""
 
 
-def unpack(archive: Path, into: Path) -> None:
-    """Unpack an archive into an empty folder; Refusal for a damaged one, unsafe names, or more than the disk holds."""
+def unpack(archive: Path, into: Path) -> list[str]:
+    """Unpack an archive into an empty folder; Refusal for a damaged one, unsafe names, or more than the disk holds.
+
+    Returns the names that are no files: devices, and links to anything but a file before them.
+    """
     try:
-        if archive.suffix.lower() == ".zip":
-            _unpack_zip(archive, into)
-        else:
-            _unpack_tar(archive, into)
+        return _unpack_zip(archive, into) if archive.suffix.lower() == ".zip" else _unpack_tar(archive, into)
     except (EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         # zipfile raises the last two for a compression that it has not, and for a password
-        raise _NoArchive(archive.name, f"is no readable archive ({error})", "get it again") from None
+        raise _NoArchive(
+            archive.name, f"is no readable archive ({' '.join(str(error).split())})", "get it again"
+        ) from None
     except OSError as error:
         raise Refusal(archive.name, f"cannot be unpacked ({error.strerror or error})", "get it again") from None
 
 
-def _unpack_zip(archive: Path, into: Path) -> None:
+def _unpack_zip(archive: Path, into: Path) -> list[str]:
     with zipfile.ZipFile(archive) as packed:
         members = [member for member in packed.infolist() if not member.is_dir()]
         _check_room(archive, len(members), sum(member.file_size for member in members), into)
@@ -124,15 +129,32 @@ def _unpack_zip(archive: Path, into: Path) -> None:
             target = _target(archive, member.filename, into)
             with packed.open(member) as source:
                 _write(target, source, member.file_size)
+    return []
 
 
-def _unpack_tar(archive: Path, into: Path) -> None:
+def _unpack_tar(archive: Path, into: Path) -> list[str]:
+    left_out = []
     with tarfile.open(archive) as tar:
         for number, member in enumerate(tar):
+            target = _target(archive, member.name.removeprefix("./"), into)
             source = tar.extractfile(member) if member.isreg() else None
-            if source is not None:  # links and devices are no data
+            if source is not None:
                 _check_room(archive, number, member.size, into)
-                _write(_target(archive, member.name.removeprefix("./"), into), source, member.size)
+                _write(target, source, member.size)
+            elif not member.isdir() and not _linked(into, linked_member(member), target):
+                left_out.append(member.name)
+        refuse_open_end(tar)
+    return left_out
+
+
+def _linked(into: Path, earlier: str, target: Path) -> bool:
+    """Give a file that is unpacked already another name; False for links to anything else, and for devices."""
+    if not earlier or not (into / earlier).is_file():
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    os.link(into / earlier, target)
+    return True
 
 
 def _target(archive: Path, name: str, into: Path) -> Path:

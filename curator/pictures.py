@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
+import posixpath
 import re
 import shutil
 import tarfile
@@ -164,15 +166,41 @@ class Pictures:
         if archive.suffix == ".zip":
             yield from ((info.filename, 0, info.file_size) for info in self._zip(archive).infolist())
             return
+        places: dict[str, tuple[int, int]] = {}
         with tarfile.open(archive, "r:") as tar:
             for member in tar:
-                if member.isreg():
-                    yield member.name.removeprefix("./"), member.offset_data, member.size
+                name = member.name.removeprefix("./")
+                place = (member.offset_data, member.size) if member.isreg() else places.get(linked_member(member))
+                if place is not None:  # folders, devices and links to nothing are no pictures: a row misses them
+                    places[name] = place
+                    yield name, *place
+            refuse_open_end(tar)
 
     def _zip(self, archive: Path) -> zipfile.ZipFile:
         if archive not in self._zips:
             self._zips[archive] = zipfile.ZipFile(archive)
         return self._zips[archive]
+
+
+def linked_member(member: tarfile.TarInfo) -> str:
+    """The member that a link of a tar is another name of; empty for what is no link, or leaves the archive."""
+    if not (member.islnk() or member.issym()):
+        return ""
+    folder = posixpath.dirname(member.name) if member.issym() else ""
+    path = posixpath.normpath(posixpath.join(folder, member.linkname))
+    return "" if path.startswith(("/", "..")) else path
+
+
+def refuse_open_end(tar: tarfile.TarFile) -> None:
+    """Refuse a tar, read to its end, that stops between two members: nobody knows how many should follow.
+
+    A compressed one has a sum over all of it, which the decompressor looks at.
+    """
+    if isinstance(tar.fileobj, io.BufferedReader):
+        tar.fileobj.seek(tar.offset)
+        block = tar.fileobj.read(tarfile.BLOCKSIZE)
+        if not block or block.strip(b"\0"):
+            raise tarfile.ReadError("it is cut off")
 
 
 def _inside_archives(path: str) -> Iterator[str]:

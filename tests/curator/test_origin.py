@@ -15,6 +15,7 @@ from curator.origin import local_copy, unpack
 from curator.pull import offer_from_folder, pull
 from registry.errors import Refusal
 from registry.store import Home
+from tests.conftest import Curator
 from tests.curator.data_home import captions, chats, picture, rows_of, write_card, write_json, write_parquet
 
 
@@ -105,8 +106,59 @@ def test_links_and_devices_of_an_archive_are_left_out(tmp_path: Path) -> None:
             member = tarfile.TarInfo(name)
             member.type, member.linkname = kind, "/etc/passwd"
             tar.addfile(member)
-    unpack(tmp_path / "a.tar", tmp_path / "in")
+    assert unpack(tmp_path / "a.tar", tmp_path / "in") == ["link", "device", "hard"]
     assert list((tmp_path / "in").iterdir()) == []
+
+
+def linked_tar(path: Path, data: bytes) -> Path:
+    """A file, and other names of it by links of both kinds; and names of nothing."""
+    with tarfile.open(path, "w:gz" if path.name.endswith("gz") else "w") as tar:
+        member = tarfile.TarInfo("data/rows.json")
+        member.size = len(data)
+        tar.addfile(member, io.BytesIO(data))
+        for kind, name, target in (
+            (tarfile.LNKTYPE, "data/hard.json", "data/rows.json"),
+            (tarfile.SYMTYPE, "data/soft.json", "rows.json"),
+            (tarfile.SYMTYPE, "other/soft.json", "../data/hard.json"),
+            (tarfile.LNKTYPE, "data/later.json", "data/absent.json"),
+            (tarfile.SYMTYPE, "data/out.json", "../../data/rows.json"),
+        ):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = kind, target
+            tar.addfile(link)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz"])
+def test_a_link_to_an_earlier_member_is_that_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "in").mkdir()
+    left_out = unpack(linked_tar(tmp_path / name, b"[1]"), tmp_path / "in")
+    assert left_out == ["data/later.json", "data/out.json"]
+    found = {path.relative_to(tmp_path / "in").as_posix(): path for path in (tmp_path / "in").rglob("*.json")}
+    assert sorted(found) == ["data/hard.json", "data/rows.json", "data/soft.json", "other/soft.json"]
+    assert not any(path.is_symlink() for path in found.values())
+    assert {path.read_bytes() for path in found.values()} == {b"[1]"}
+
+
+def test_what_an_archive_leaves_out_is_said(curator: Curator, home_path: Path, tmp_path: Path) -> None:
+    write_card(Home(home_path), "x", format="llava_chat", source={"files": ["data/rows.json"]})
+    told = curator("pull", "x", "--from", str(linked_tar(tmp_path / "a.tar", json.dumps(chats(2)).encode())))
+    assert told.exit_code == 0, told.stderr
+    assert "data/out.json is a link to no file of the archive" in told.stderr
+
+
+@pytest.mark.parametrize("cut", [100, 1000, 1024, 1536, 2000])
+def test_a_tar_that_is_cut_off_anywhere_is_refused(tmp_path: Path, cut: int) -> None:
+    """Also between two members, where nothing but the mark of the end is missing."""
+    (tmp_path / "in").mkdir()
+    with tarfile.open(tmp_path / "whole.tar", "w") as tar:
+        for number in range(3):
+            member = tarfile.TarInfo(f"{number}.json")
+            member.size = 2
+            tar.addfile(member, io.BytesIO(b"[]"))
+    (tmp_path / "a.tar").write_bytes((tmp_path / "whole.tar").read_bytes()[:cut])
+    with pytest.raises(Refusal, match=r"a\.tar: is no readable archive \(.*(cut off|end of data|truncated)"):
+        unpack(tmp_path / "a.tar", tmp_path / "in")
 
 
 def test_an_archive_too_large_for_the_disk_is_refused_before_it_is_unpacked(
