@@ -207,8 +207,7 @@ class Catalog:
     @classmethod
     def for_query(cls, home: Path, sql: str) -> Catalog:
         """The catalogue with the views whose names occur in ``sql``; all of them when none does."""
-        words = set(re.findall(r"[a-z_]+", sql.lower()))
-        return cls(home, [name for name in TABLES if name in words] or None)
+        return cls(home, tables_named(sql) or None)
 
     def __enter__(self) -> Self:
         return self
@@ -325,6 +324,12 @@ class Catalog:
                 what = "a WITH clause that writes"
                 raise Refusal("query", what, "the catalogue is read-only: give one SELECT") from None
             raise self._refusal(error, lines_before=1) from None
+
+
+def tables_named(sql: str) -> list[str]:
+    """The tables whose names occur in a query."""
+    words = set(re.findall(r"[a-z_]+", sql.lower()))
+    return [name for name in TABLES if name in words]
 
 
 def quoted(text: str) -> str:

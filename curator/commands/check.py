@@ -42,11 +42,12 @@ def command(ctx: click.Context, names: tuple[str, ...], contents: bool, as_json:
     from curator.check import check_all, check_named, first_rows_of
     from curator.contents import Contents
     from curator.look import in_words
-    from curator.output import note, print_fields, print_json, progress, visible
+    from curator.output import note, note_absent, print_fields, print_json, progress, visible
     from registry.store import Home
 
     import_arrow()
     opened = Home.default(home)
+    note_absent(home)
     findings = check_named(opened, list(names)) if names else check_all(opened)
     if contents:
         reading = Contents(opened, names)

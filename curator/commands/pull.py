@@ -77,14 +77,19 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
     from registry.store import Home
 
     import_arrow()
+    if origin["source"] == "":
+        raise click.UsageError("Invalid value for '--from': the path is empty, as that of a variable that is not set")
     given = [f"--{'from' if name == 'source' else name}" for name in ("source", "repo", "revision") if origin[name]]
     if given and len(datasets) > 1:
         raise Refusal(given[0], "is for one dataset", "name one dataset, or leave it out")
     look = Look(origin.pop("limit"), origin.pop("images"))
     cards = [load_card(name, Home(home)) for name in datasets]
-    results = [_pull_one(Home(home), card, look, policy, dry_run, origin, as_json) for card in cards]
-    if as_json:
-        print_json(results[0] if len(results) == 1 else results)
+    results: list[dict[str, Any]] = []
+    try:
+        results.extend(_pull_one(Home(home), card, look, policy, dry_run, origin, as_json) for card in cards)
+    finally:  # what was done is said, also where a later one is refused
+        if as_json and (results or len(cards) > 1):
+            print_json(results[0] if len(cards) == 1 else results)
     short = {name: told for name, result in zip(datasets, results, strict=True) if (told := _shortfalls(result))}
     if policy == "complete" and short and not dry_run:
         what = "; ".join(f"{name}: {', '.join(told)}" for name, told in short.items())
@@ -147,6 +152,8 @@ def _offer(
         yield offer_from_hub(card, repo=origin["repo"], revision=origin["revision"], endpoint=origin["endpoint"])
     else:
         with local_copy(home, origin["source"], remote) as local:
+            for name in local.left_out:
+                note(f"{card.name}: {name} is a link to no file of the archive, or a device, and is left out")
             yield offer_from_folder(card, local.folder, local.only)
 
 
