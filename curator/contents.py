@@ -21,6 +21,8 @@ from curator.check import Findings
 from curator.lineage import finished_folders
 from curator.measure import sample_tables
 from curator.normalise import REJECTED_FILE
+from curator.pictures import safe_relative
+from curator.raw_sample import Unusable
 from curator.selection import LISTING
 from registry.damage import damage_refused, damaged, table_of
 from registry.errors import Refusal
@@ -84,13 +86,13 @@ class Contents:
 
     def _raw(self, folder: Path) -> Iterator[Refusal]:
         """The published files, by the digests that were taken when they were pulled."""
-        for line in (folder / LISTING).read_text(encoding="utf-8").splitlines():
-            try:
-                listed = json.loads(line)
-                path, sha256 = folder / listed["path"], listed["sha256"]
-            except (ValueError, KeyError, TypeError):
-                yield damaged(folder / LISTING, "is no list of files")
-                return
+        try:
+            listed = [json.loads(line) for line in (folder / LISTING).read_bytes().splitlines()]
+            files = [(folder / safe_relative(one["path"]), one["sha256"]) for one in listed]
+        except (OSError, ValueError, KeyError, TypeError, Unusable):
+            yield damaged(folder / LISTING, "is no list of files")
+            return
+        for path, sha256 in files:
             if not path.is_file():
                 yield damaged(path, "is not there")
             elif file_digest(path) != sha256:
@@ -103,9 +105,9 @@ class Contents:
         rows = 0
         for path in sorted(folder.glob("part-*.parquet")):
             for table in sample_tables(path):
-                for row in table.select(["id", "messages", "images"]).to_pylist():
-                    pictures = [image["sha256"] for image in row["images"]]
-                    if sample_id(row["messages"], pictures) != row["id"]:
+                for row in table.to_pylist():
+                    pictures = [(image or {}).get("sha256", "") for image in row.get("images") or ()]
+                    if sample_id(row.get("messages"), pictures) != row.get("id"):
                         yield damaged(path, f"row {rows} is not the sample that its id names")
                         return
                     self.named.update(dict.fromkeys(pictures, folder.name))

@@ -239,9 +239,12 @@ class ImageWriter:
 def read_index(path: Path) -> pa.Table:
     """The index of a shard; raises Refusal when it is damaged."""
     try:
-        return table_of(path)
+        table = table_of(path)
     except Refusal as damage:
         raise damaged_shard(path, damage.what) from None
+    if not set(table.column_names) >= _INDEX or any(column.null_count for column in table.columns):
+        raise damaged_shard(path, "damaged (it lacks columns or values)")
+    return table
 
 
 def damaged_shard(path: Path, what: str) -> Refusal:
@@ -270,6 +273,8 @@ def _empty_header() -> bytes:
 _HEADER = _empty_header()
 _HEADER_SUM = sum(_HEADER) - sum(_HEADER[124:135]) + 8 * 0x20
 """Of what is the same for every picture; the checksum itself counts as eight blanks."""
+_INDEX = {"sha256", "offset", "length", "width", "height"}
+"""Columns of an index that are read."""
 _ZEROS = bytes(tarfile.BLOCKSIZE)
 _WRITTEN_TOGETHER = 48
 """Pieces (three a picture) that are written with one call."""

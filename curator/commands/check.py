@@ -53,6 +53,8 @@ def command(ctx: click.Context, names: tuple[str, ...], contents: bool, as_json:
         reading = Contents(opened, names)
         with progress("read", reading.size(), "bytes") as reading.advance:
             reading.check(findings)
+        if names and not reading.folders():
+            note(f"nothing of {', '.join(names)} is in the data home: --contents had nothing to read")
     rows = [] if contents else first_rows_of(opened, list(names), findings)
     if as_json:
         faults = [{"where": fault.where, "what": fault.what, "way_out": fault.way_out} for fault in findings.faults]

@@ -146,6 +146,11 @@ def test_a_sound_home_is_read_whole(curator: Curator, pictured: Home) -> None:
     assert "1 card, 2 folders, 2 picture shards: no problems" in curator("check", "others", "--contents").stderr
 
 
+def test_contents_of_what_is_not_here_are_not_said_to_be_sound(curator: Curator, pictured: Home) -> None:
+    assert "nothing of vsr is in the data home" in curator("check", "vsr", "--contents").stderr
+    assert "nothing of" not in curator("check", "others", "--contents").stderr
+
+
 def test_one_byte_of_a_picture_is_noticed(curator: Curator, pictured: Home) -> None:
     store = ImageStore(pictured)
     (folder,) = (f for f in pictured.finished("samples") if f.name.startswith("others@"))
@@ -200,6 +205,24 @@ def test_every_kind_of_folder_is_read(curator: Curator, pictured: Home) -> None:
         assert "not the file that was pulled" in found or "damaged (" in found
         path.write_bytes(data)
     assert problems(curator, "--contents") == []
+
+
+def test_tables_of_another_shape_are_damage_too(curator: Curator, pictured: Home) -> None:
+    """Readable, and yet not what was written there: no traceback."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    odd = pa.table({"id": ["x", None], "sha256": [None, "y"], "images": [[None], None]})
+    victims = [next(pictured.path.glob(glob)) for glob in ("samples/others@*/part-*", "images/*.parquet")]
+    for path in victims:
+        pq.write_table(odd, path)
+    next(pictured.path.glob("raw/others@*/published.jsonl")).write_bytes(b'{"path": "../../x", "sha256": "\xff"}')
+    found = "\n".join(problems(curator, "--contents"))
+    assert "is no list of files" in found
+    assert f"{victims[0]}: damaged (row 0 is not the sample" in found
+    assert f"{victims[1]}: damaged (it lacks columns" in found
+    refused = curator("filter", "captions")
+    assert (refused.exit_code, refused.exception.__class__) == (1, SystemExit), "not a traceback"
 
 
 def test_a_sample_that_was_edited_is_no_longer_the_one_of_its_id(curator: Curator, pictured: Home) -> None:
