@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from curator.fetch import Advance, Asked, Effort, Rules, fetch
-from curator.normalise import Look, plan
+from curator.normalise import Look, plan, suffix
 from curator.raw_sample import RawSample, plain
 from curator.reading import RawFiles
 from curator.selection import Form, recognise
@@ -59,7 +59,7 @@ def count_in_folder(card: Card, folder: Path, files: list[str], limit: int | Non
 def with_fetched(home: Home, card: Card, raw: Path, look: Look, fetching: Fetching, bar: Bar) -> Look:
     """The look with the pictures that the raw folder's rows name by address; unchanged when they name none."""
     with home.workspace("addresses") as work:
-        asked = ask(home, card, raw, look, work / "addresses.parquet")
+        asked = ask(card, raw, look, work / "addresses.parquet")
         if not asked.settings["rows"]:
             return look
         with bar(asked.settings["rows"]) as advance:
@@ -68,12 +68,12 @@ def with_fetched(home: Home, card: Card, raw: Path, look: Look, fetching: Fetchi
     return replace(look, fetched=fetched)
 
 
-def ask(home: Home, card: Card, raw: Path, look: Look, table: Path) -> Asked:
+def ask(card: Card, raw: Path, look: Look, table: Path) -> Asked:
     """Write the table of a raw folder's addresses."""
-    planned = plan(home, card, raw, look)
+    planned = plan(card, raw, look)
     _write(table, addresses_of(planned.form, planned.source))
     inputs = {f"raw/{raw.name}": read_record(raw).digest}
-    return Asked(raw.name + look.suffix(look.settings()), table, inputs, f"curator pull {card.name} --fetch")
+    return Asked(raw.name + suffix(look.settings()), table, inputs, f"curator pull {card.name} --fetch")
 
 
 def _write(table: Path, addresses: Iterator[Address]) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from registry.errors import Refusal
-from registry.images import FORMATS, ImageStore
+from registry.image_decoder import FORMATS
+from registry.images import ImageStore
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from curator.address import DOWNLOADS
 from curator.fetching.guard import Limits
 from curator.fetching.shards import Row, Shard, outcome_schema, rows_of, write_outcomes
 from curator.fetching.status import ARRIVED
 from curator.fetching.workers import Downloaders, refuse_without_library
-from curator.origin import DOWNLOADS
 from registry.errors import Refusal
 from registry.identity import canonical, digest, short
 from registry.images import ImageRef, ImageStore

@@ -13,7 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from curator.pictures import ADDRESS, MISSING, NOT_ARRIVED
+from curator.raw_sample import Rejected
 from registry.card import Card
+from registry.damage import damaged
 from registry.errors import Refusal
 
 LEDGER = "ledger.json"
@@ -79,13 +81,15 @@ class Account:
         self.kept[part] += 1
         self.without_pictures += not pictures
 
-    def set_aside(self, source_id: str, reason: str, detail: str) -> None:
+    def set_aside(self, row: Rejected) -> None:
         """Count a row that cannot be used."""
-        self.rejected[reason] += 1
-        if reason == MISSING:
-            folders = PurePosixPath(detail).parts[:-1][:_FOLDER_DEPTH]
+        self.rejected[row.reason] += 1
+        if row.reason == MISSING:
+            folders = PurePosixPath(row.detail).parts[:-1][:_FOLDER_DEPTH]
             self.missing["/".join(folders) or "."] += 1
-        self.example = self.example or f"{source_id}: {reason} {detail}".strip()
+        if not self.example:
+            named = row.source_id if row.source_id in ("", row.place) else f"{row.place} (id {row.source_id})"
+            self.example = f"{named}: {row.reason} {row.detail}".strip()
 
     def check_limit(self, *, at_end: bool = False) -> None:
         """Raise Refusal over the limit; before the end only when nothing at all could be used so far."""
@@ -140,7 +144,13 @@ class Account:
 
 def read_ledger(folder: Path) -> dict[str, Any]:
     """The ledger of a finished samples folder."""
-    ledger: dict[str, Any] = json.loads((folder / LEDGER).read_bytes())
+    path = folder / LEDGER
+    try:
+        ledger = json.loads(path.read_bytes())
+    except (ValueError, FileNotFoundError) as error:
+        raise damaged(path, str(error)) from None
+    if not isinstance(ledger, dict):
+        raise damaged(path, "is no object")
     return ledger
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from curator.batch import Batch, Column
 from curator.runner import HERE, Place, run
 from curator.samples import Samples
+from registry.damage import damage_refused, table_of
 from registry.discovery import load_module, names, package_folder
 from registry.errors import Refusal, did_you_mean
 from registry.identity import digest
@@ -41,10 +42,9 @@ class Measured:
     def columns(self, wanted: list[str] | None = None) -> pa.Table:
         """Columns (by default all) over all samples, in the order of the samples."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         parts = sorted(self.folder.glob("part-*.parquet"))
-        return pa.concat_tables([pq.ParquetFile(part).read(columns=wanted) for part in parts])
+        return pa.concat_tables([table_of(part, wanted) for part in parts])
 
 
 def filter_names() -> list[str]:
@@ -201,7 +201,7 @@ def sample_tables(path: Path, columns: list[str] | None = None) -> Iterator[pa.T
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with damage_refused(path), pq.ParquetFile(path) as file:
         for batch in file.iter_batches(BATCH_ROWS, columns=columns):
             yield pa.Table.from_batches([batch])
 

@@ -20,6 +20,7 @@ from curator.measure import keeps, measure
 from curator.reclassify import labels
 from curator.resolve import Draw, Group, Leaf, Resolver, check_part
 from curator.samples import Samples
+from registry.damage import table_of
 from registry.errors import Refusal
 from registry.identity import order_key, short
 from registry.mix import MIX_FILE, MIX_VERSION, MixInfo, PartCount, rows_schema
@@ -114,11 +115,10 @@ def _leaf_rows(home: Home, leaf: Leaf, number: int) -> pa.Table:
     """References to all samples of a leaf (its part alone), and their position among all samples."""
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     tables = []
     for path in leaf.samples.files():
-        table = pq.ParquetFile(path).read(columns=["id", "dataset", "part", "category", "images"])
+        table = table_of(path, ["id", "dataset", "part", "category", "images"])
         n = table.num_rows
         table = table.append_column("file", pa.repeat(path.name, n)).append_column("row", pa.array(np.arange(n)))
         tables.append(table)

@@ -12,9 +12,12 @@ import math
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Advance = Callable[[int], None]
 """Call it with the number of units done since the last call."""
@@ -158,6 +161,12 @@ def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
 def note(text: str) -> None:
     """Say something to the person on stderr; it is no part of the result."""
     click.echo(visible(text), err=True)
+
+
+def note_absent(home: Path) -> None:
+    """Say that there is no data home at this place, if so: before the first pull that is as it should be."""
+    if not home.expanduser().is_dir():
+        note(f"there is no data home at {home} yet")
 
 
 @contextlib.contextmanager

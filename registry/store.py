@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -100,22 +100,24 @@ class Home:
         return [folder for folder in sorted(root.iterdir()) if is_finished(folder)] if root.is_dir() else []
 
     @contextlib.contextmanager
-    def making(self, folder: Path, record: Record) -> Iterator[Path]:
+    def making(self, folder: Path | Callable[[], Path], record: Record) -> Iterator[Path]:
         """Make ``folder`` aside; on a clean exit its record is written last and it is renamed into place.
 
-        ``record`` may be filled in until the block ends. If another process finished the same folder first,
+        ``record`` may be filled in until the block ends; where only then the identity is known, ``folder`` is a
+        function that is called there. If another process finished the same folder first,
         that one stays and ours is dropped: equal digests mean equal content.
         """
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with self.workspace(folder.name) as work:
+        with self.workspace(folder.name if isinstance(folder, Path) else record.kind) as work:
             inner = work / "out"
             inner.mkdir()
             yield inner
+            target = folder if isinstance(folder, Path) else folder()
+            target.parent.mkdir(parents=True, exist_ok=True)
             _write_file(inner / RECORD, dump_json(record.model_dump(mode="json")))
             fsync(inner)
             with _locked(self.aside / ".lock"):  # between a look and a rename nobody else may finish it
-                _rename_unless_finished(inner, folder)
-            fsync(folder.parent)
+                _rename_unless_finished(inner, target)
+            fsync(target.parent)
 
     @contextlib.contextmanager
     def workspace(self, name: str) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from curator.output import Advance, note, print_fields, print_json, print_table,
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from curator.address import Remote
     from curator.addresses import Fetching
     from curator.normalise import Look, Normalised
     from curator.pull import Offer, Pulled
@@ -82,7 +83,8 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
     r"""Download DATASETs at a fixed revision and normalise them to samples.
 
     Rows that cannot be used are set aside with a reason, and a ledger says what was declared, found, kept and
-    missing. What is done already is not done again; a run that was stopped is continued by the same command.
+    missing. What is done already is not done again; a run that was stopped is continued by the same command. A file
+    at an address is taken to be the same while its server gives the same ETag (or date) and length.
     Gated datasets need HF_TOKEN.
 
     \b
@@ -99,15 +101,20 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
     from registry.store import Home
 
     import_arrow()
+    if origin["source"] == "":
+        raise click.UsageError("Invalid value for '--from': the path is empty, as that of a variable that is not set")
     given = [f"--{'from' if name == 'source' else name}" for name in ("source", "repo", "revision") if origin[name]]
     if given and len(datasets) > 1:
         raise Refusal(given[0], "is for one dataset", "name one dataset, or leave it out")
     look = Look(origin.pop("limit"), origin.pop("images"))
     fetching = _fetching({name: origin.pop(name) for name in ("fetch", *FETCHING)})
     cards = [load_card(name, Home(home)) for name in datasets]
-    results = [_pull_one(Home(home), card, look, fetching, policy, dry_run, origin, as_json) for card in cards]
-    if as_json:
-        print_json(results[0] if len(results) == 1 else results)
+    results: list[dict[str, Any]] = []
+    try:
+        results.extend(_pull_one(Home(home), card, look, fetching, policy, dry_run, origin, as_json) for card in cards)
+    finally:  # what was done is said, also where a later one is refused
+        if as_json and (results or len(cards) > 1):
+            print_json(results[0] if len(cards) == 1 else results)
     short = {name: told for name, result in zip(datasets, results, strict=True) if (told := _shortfalls(result))}
     if policy == "complete" and short and not dry_run:
         what = "; ".join(f"{name}: {', '.join(told)}" for name, told in short.items())
@@ -128,12 +135,20 @@ def _pull_one(
     from curator.normalise import normalise
     from curator.pull import pull
 
-    with _offer(home, card, origin) as offer:
+    remote = _remote(origin)
+    known = remote.known(home, card) if remote is not None else None
+    if dry_run and remote is not None and known is None:
+        return _print_remote(card, remote, as_json)
+    with _offer(home, card, origin, remote, known) as offer:
         if dry_run:
             return _print_offer(home, card, offer, look, fetching, as_json)
+        for link in offer.links:
+            note(f"{card.name}: {link} is a link to a folder or out of this one, and is not followed")
         bar = progress(f"pull {card.name}", len(offer.files), "files") if offer.repo is None else _download(offer)
         with bar as advance:
             pulled = pull(home, offer, endpoint=origin["endpoint"], link=origin["link"], advance=advance)
+        if remote is not None:
+            remote.remember(home, card, pulled.folder)
     if fetching is not None:
         look = _fetch(home, card, pulled.folder, look, fetching)
     with progress(f"normalise {card.name}", look.limit, "rows") as advance:
@@ -145,21 +160,35 @@ def _pull_one(
     return _print_result(pulled, made, look, as_json)
 
 
-@contextlib.contextmanager
-def _offer(home: Home, card: Card, origin: dict[str, Any]) -> Iterator[Offer]:
-    """What a pull would bring, from what ``--from`` names or else from the Hub."""
-    from curator.origin import local_copy
-    from curator.pull import offer_from_folder, offer_from_hub
+def _remote(origin: dict[str, Any]) -> Remote | None:
+    """What the server says of the address that ``--from`` names; None for anything else."""
+    from curator.address import ask, is_address
+    from curator.origin import READABLE
     from registry.errors import Refusal
 
-    if origin["source"] is None:
-        yield offer_from_hub(card, repo=origin["repo"], revision=origin["revision"], endpoint=origin["endpoint"])
-        return
     given = [f"--{name}" for name in ("repo", "revision") if origin[name]]
-    if given:
+    if origin["source"] and given:
         raise Refusal("--from", f"has no {' and '.join(given)}", "leave one of them out")
-    with local_copy(home, origin["source"]) as local:
-        yield offer_from_folder(card, local.folder, local.only)
+    return ask(origin["source"], READABLE) if origin["source"] and is_address(origin["source"]) else None
+
+
+@contextlib.contextmanager
+def _offer(
+    home: Home, card: Card, origin: dict[str, Any], remote: Remote | None, known: Path | None
+) -> Iterator[Offer]:
+    """What a pull would bring, from what ``--from`` names (in the raw folder ``known`` already) or from the Hub."""
+    from curator.origin import local_copy
+    from curator.pull import offer_from_folder, offer_from_hub, offer_from_raw
+
+    if known is not None:
+        yield offer_from_raw(known)
+    elif origin["source"] is None:
+        yield offer_from_hub(card, repo=origin["repo"], revision=origin["revision"], endpoint=origin["endpoint"])
+    else:
+        with local_copy(home, origin["source"], remote) as local:
+            for name in local.left_out:
+                note(f"{card.name}: {name} is a link to no file of the archive, or a device, and is left out")
+            yield offer_from_folder(card, local.folder, local.only)
 
 
 @contextlib.contextmanager
@@ -204,6 +233,14 @@ def _fetch(home: Home, card: Card, raw: Path, look: Look, fetching: Fetching) ->
             yield advance
 
     return with_fetched(home, card, raw, look, fetching, told)
+
+
+def _print_remote(card: Card, remote: Remote, as_json: bool) -> dict[str, Any]:
+    """What is known of an address before it is downloaded; its revision is a digest of what is there."""
+    fields = {"dataset": card.name, "from": remote.address, "version": remote.version or None, "bytes": remote.size}
+    if not as_json:
+        print_fields(fields.items())
+    return fields
 
 
 def _print_offer(

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from registry.benchmark import Question, load_benchmark
 from registry.errors import Refusal
 from registry.identity import file_digest
-from registry.images import DAMAGED, FORMATS
+from registry.image_decoder import DAMAGED, FORMATS
 from registry.store import Home
 
 if TYPE_CHECKING:

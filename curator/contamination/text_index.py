@@ -115,13 +115,13 @@ class TextIndex:
 
     @cached_property
     def _weight(self) -> Floats:
-        return np.divide(1.0, np.diff(self._begin), dtype=np.float64)
+        return 1.0 / np.diff(self._begin).astype(np.float64)
 
     @cached_property
     def _whole(self) -> Floats:
         """The weight of each text's shingles together."""
         weights = np.repeat(self._weight, np.diff(self._begin))
-        return np.bincount(self._postings, weights=weights, minlength=len(self.texts))
+        return np.bincount(self._postings, weights=weights, minlength=len(self.texts)).astype(np.float64)
 
     @cached_property
     def _sizes(self) -> Ints:

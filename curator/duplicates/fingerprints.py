@@ -20,7 +20,8 @@ from curator.measure import Advance, Measured, make_measure, measure_folder, wri
 from curator.runner import HERE, Place, run
 from curator.samples import Samples
 from registry.identity import digest
-from registry.images import DAMAGED, ImageStore
+from registry.image_decoder import DAMAGED
+from registry.images import ImageStore
 from registry.recipe import Alike, Dedup
 from registry.store import Home, Record
 

@@ -26,7 +26,8 @@ from curator.fetching.status import (
     TOO_SMALL,
     known,
 )
-from registry.images import BadImage, ImageWriter
+from registry.image_decoder import BadImage
+from registry.images import ImageWriter
 from registry.store import write_aside
 
 if TYPE_CHECKING:

@@ -22,10 +22,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from curator.address import DOWNLOADS
 from curator.fetch import ACCOUNT, REALISED, Asked, Effort, Fetched, Rules, fetch
 from curator.fetching import workers
 from curator.fetching.shards import Shard
-from curator.origin import DOWNLOADS
 from registry.errors import Refusal
 from registry.images import ImageStore
 from registry.store import Home, read_record
