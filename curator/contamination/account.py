@@ -175,6 +175,8 @@ def _hits(samples: Samples, table: BenchmarkTable, measured: pa.Table, judged: l
         found = [number for number, one in enumerate(judged) if one == verdict]
         key = partial(order_key, "contamination example")
         chosen |= dict.fromkeys(sorted(found, key=lambda number: key(ids[number]))[:EXAMPLES], verdict)
+    if not chosen:
+        return []
     numbers = sorted(chosen)
     told = zip(numbers, measured.take(numbers).to_pylist(), rows_at(samples, numbers), strict=True)
     hits_found = [_hit(samples, table, chosen[number], one, row, by_index) for number, one, row in told]

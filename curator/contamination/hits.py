@@ -17,13 +17,16 @@ import numpy as np
 
 from curator.batch import Batch
 from curator.contamination.picture_index import Near, PictureIndex
-from curator.contamination.questions import BenchmarkTable
+from curator.contamination.questions import BenchmarkTable, picture_bytes
+from curator.contamination.same_picture import same_picture
 from curator.contamination.text_index import Found, TextIndex
 from curator.duplicates.fingerprints import Fingerprint, fingerprint
 from curator.measure import Advance, Measured, make_measure, sample_tables, write_measure
 from curator.runner import HERE, Place, run
 from curator.samples import Samples
+from registry.benchmark import Question
 from registry.identity import digest
+from registry.images import ImageStore
 from registry.store import Home, Record
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 VERSION = 1
 NAME = "contamination"
 DISTANCE = 6
-"""Bits of 64 in which the perceptual hashes of a picture and the benchmark's differ at most."""
+"""Bits of 64 in which the perceptual hashes of pictures differ at most that are then compared closely."""
 OVERLAP = 0.7
 """Share of a question that is found in a sample from which on the sample holds it."""
 TELLING_WORDS = 8
@@ -85,7 +88,7 @@ def hits(
 
     def write(out: Path) -> Iterator[int]:
         tasks = [
-            HitsFile(table.name, table.path, path, looks.folder / path.name, out / path.name)
+            HitsFile(home, table.name, table.path, path, looks.folder / path.name, out / path.name)
             for path in samples.files()
         ]
         return run(hits_file, tasks, place)
@@ -97,6 +100,7 @@ def hits(
 class HitsFile:
     """One file of samples with its looks, and the file of what it has in common with a table."""
 
+    home: Home
     benchmark: str
     table: Path
     source: Path
@@ -108,11 +112,15 @@ def hits_file(task: HitsFile) -> Iterator[int]:
     """Write one file of the measure; yields the rows done."""
     search = _search(task.benchmark, task.table)
     looks = sample_tables(task.looks)
+    images = ImageStore(task.home)
 
     def measured(table: pa.Table) -> pa.Table:
-        return search.measure(table, next(looks))
+        return search.measure(table, next(looks), images)
 
-    yield from write_measure(task.source, task.target, schema(), measured, ["id", "messages"])
+    try:
+        yield from write_measure(task.source, task.target, schema(), measured, ["id", "images", "messages"])
+    finally:
+        images.close()
 
 
 def schema() -> pa.Schema:
@@ -147,18 +155,25 @@ class _Search:
         self._telling = self._texts.lengths >= TELLING_WORDS
         self._names: dict[int, str] = {}
         self._about: dict[int, list[tuple[int, str]]] = {}
+        self._first: dict[int, Question] = {}
         for (text, picture), question in table.asked.items():
             self._names.setdefault(text, str(question.index))
             self._about.setdefault(picture, []).append((text, str(question.index)))
+            self._first.setdefault(picture, question)
 
-    def measure(self, table: pa.Table, looks: pa.Table) -> pa.Table:
+    def measure(self, table: pa.Table, looks: pa.Table, images: ImageStore) -> pa.Table:
         """The hits of one batch of samples."""
         import pyarrow as pa
 
         rows = [_Row() for _ in range(table.num_rows)]
         overlaps = self._add_texts(rows, self._texts.find(Batch(table).texts, table.num_rows, _LEAST))
         if self._pictures is not None:
-            self._add_pictures(rows, self._pictures, looks, overlaps)
+            for sample, picture, bits in self._shared_pictures(self._pictures, table, looks, images):
+                held = overlaps.get(sample, {})
+                asked = [(held.get(text, 0.0), name) for text, name in self._about[picture]]
+                overlap, name = max(asked, key=lambda one: one[0])
+                rows[sample].look(bits, name)
+                rows[sample].leak(overlap, name)
         columns = {name: [getattr(row, name) for row in rows] for name in schema().names[1:]}
         return pa.table({"id": table.column("id"), **columns}, schema=schema())
 
@@ -175,23 +190,22 @@ class _Search:
                 rows[sample].leak(overlap, str(alone.index))
         return overlaps
 
-    def _add_pictures(
-        self, rows: list[_Row], index: PictureIndex, looks: pa.Table, overlaps: dict[int, dict[int, float]]
-    ) -> None:
+    def _shared_pictures(
+        self, index: PictureIndex, table: pa.Table, looks: pa.Table, images: ImageStore
+    ) -> Iterator[tuple[int, int, int]]:
+        """``(sample, picture of the benchmark, bits in which they differ)`` of pictures that are the same."""
         import pyarrow.compute as pc
 
         lists = looks.column("hashes").combine_chunks()
         owners = np.asarray(pc.list_parent_indices(lists))
         hashes = np.asarray(pc.list_flatten(lists), np.uint64)
         flat = np.asarray(pc.list_flatten(looks.column("flat").combine_chunks()), np.bool_)
+        files = pc.struct_field(pc.list_flatten(table.column("images")), "sha256")
         near: Near = index.find(hashes, flat)
-        for picture, other, bits in zip(*(values.tolist() for values in near), strict=True):
-            sample = int(owners[picture])
-            held = overlaps.get(sample, {})
-            asked = [(held.get(text, 0.0), name) for text, name in self._about[other]]
-            overlap, name = max(asked, key=lambda one: one[0])
-            rows[sample].look(bits, name)
-            rows[sample].leak(overlap, name)
+        for position, picture, bits in zip(*(values.tolist() for values in near), strict=True):
+            mine = images.read(files[position].as_py())
+            if same_picture(mine, picture_bytes(self._table.name, self._first[picture])):
+                yield int(owners[position]), picture, bits
 
 
 @dataclass
