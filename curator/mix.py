@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from curator.duplicates.mixing import POSITION, Remaining, drop_duplicates
+from curator.contamination.mixing import drop_contaminated
+from curator.duplicates.mixing import drop_duplicates
 from curator.measure import keeps, measure
 from curator.reclassify import labels
+from curator.remaining import POSITION, Remaining
 from curator.resolve import Draw, Group, Leaf, Resolver, check_part
 from curator.samples import Samples
 from registry.damage import table_of
@@ -63,6 +65,7 @@ def draw_mix(home: Home, group: Group, identity: str) -> tuple[MixInfo, pa.Table
     """The mix of a resolved recipe, in memory: its account and its ordered rows."""
     leaves = list(group.leaves())
     remaining = [_filtered(home, leaf, _leaf_rows(home, leaf, number)) for number, leaf in enumerate(leaves)]
+    drop_contaminated(home, group, remaining)
     drop_duplicates(home, group, remaining)
     rows = _ordered(_drawn_group(group, iter(remaining)), group.seed)
     chosen = np.bincount(np.asarray(rows.column(_LEAF)), minlength=len(leaves))
@@ -74,6 +77,7 @@ def draw_mix(home: Home, group: Group, identity: str) -> tuple[MixInfo, pa.Table
             seed=leaf.seed,
             available=part.available,
             dropped=part.dropped,
+            contamination=part.contamination,
             chosen=int(taken),
         )
         for leaf, part, taken in zip(leaves, remaining, chosen, strict=True)
@@ -277,6 +281,8 @@ def _inputs(group: Group) -> Iterator[tuple[str, str]]:
         yield f"samples/{folder}", leaf.samples.record.digest
         for name, identity in leaf.measures().items():
             yield f"measures/{folder}/{name}-{short(identity)}", identity
+    for decontamination in group.decontaminations():
+        yield from decontamination.inputs()
     for dedup in group.dedups():
         yield from dedup.inputs()
 

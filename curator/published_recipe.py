@@ -33,8 +33,8 @@ def _add(files: dict[str, bytes], group: Mapping[str, Any], name: str) -> str:
     file = f"recipe-{len(files)}.json" if files else RECIPE_FILE
     files[file] = b""  # keeps the place in the numbering while the inner ones are written
     parts = [_part(files, member, name) for member in group["parts"]]
-    dedup = {"dedup": _dedup(group["dedup"])} if "dedup" in group else {}
-    files[file] = dump_json({"name": name, "seed": group["seed"], "parts": parts, **dedup})
+    said = {key: write(group[key]) for key, write in _SECTIONS.items() if key in group}
+    files[file] = dump_json({"name": name, "seed": group["seed"], "parts": parts, **said})
     return f"./{file}"
 
 
@@ -60,6 +60,14 @@ def _dedup(pinned: Mapping[str, Any]) -> dict[str, Any]:
     """What the recipe said of duplicates, the datasets to compare against named by their revisions."""
     settings = {key: value for key, value in pinned.items() if key != "clusters"}
     return settings | {"against": [_dataset(one) for one in pinned["against"]]}
+
+
+def _decontaminate(pinned: Mapping[str, Any]) -> dict[str, Any]:
+    """What the recipe said of benchmarks; their tables are everyone's own, and the digest of the mix tells."""
+    return {key: value for key, value in pinned.items() if key != "distance"} | {"benchmarks": [*pinned["benchmarks"]]}
+
+
+_SECTIONS = {"decontaminate": _decontaminate, "dedup": _dedup}
 
 
 def _filters(pinned: list[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from curator.contamination.hits import DISTANCE
+from curator.contamination.hits import identity_of as hits_identity
+from curator.contamination.hits import measure_name as hits_name
+from curator.contamination.questions import BenchmarkTable, find_tables
 from curator.duplicates.scope import NAME as DUPLICATES
 from curator.duplicates.scope import Scope
 from curator.measure import checked_columns, measure_digest, measure_folder
@@ -15,7 +20,7 @@ from curator.samples import Samples, find_samples
 from registry.errors import Refusal, did_you_mean
 from registry.identity import digest, short
 from registry.mix import MIX_VERSION
-from registry.recipe import Bounds, Dedup, Recipe, RecipePart, load_recipe
+from registry.recipe import Bounds, Decontaminate, Dedup, Recipe, RecipePart, load_recipe
 from registry.store import Home, is_finished
 
 Filters = list[tuple[str, dict[str, Bounds]]]
@@ -107,6 +112,31 @@ class Deduplication:
 
 
 @dataclass(frozen=True)
+class Decontamination:
+    """What a recipe says of benchmarks, for the samples that it names."""
+
+    wanted: Decontaminate
+    tables: tuple[BenchmarkTable, ...]
+    samples: tuple[Samples, ...]
+    """Each folder once."""
+
+    def plain(self) -> dict[str, Any]:
+        """JSON form with everything pinned."""
+        tables = {table.name: {"table": table.digest, "version": table.version} for table in self.tables}
+        return self.wanted.model_dump(mode="json") | {"benchmarks": tables, "distance": DISTANCE}
+
+    def hits(self) -> Iterator[tuple[Samples, BenchmarkTable]]:
+        """What is compared with what."""
+        return itertools.product(self.samples, self.tables)
+
+    def inputs(self) -> Iterator[tuple[str, str]]:
+        """Folder -> digest of what a mix reads because of this."""
+        for one, table in self.hits():
+            identity = hits_identity(one, table)
+            yield f"measures/{one.folder.name}/{hits_name(table)}-{short(identity)}", identity
+
+
+@dataclass(frozen=True)
 class Group:
     """A recipe inside a recipe, or the recipe itself."""
 
@@ -115,11 +145,14 @@ class Group:
     members: list[Leaf | Group]
     draw: Draw
     dedup: Deduplication | None = None
+    decontaminate: Decontamination | None = None
 
     def plain(self) -> dict[str, Any]:
         """JSON form; the name is for people and no part of the identity."""
-        dedup = {"dedup": self.dedup.plain()} if self.dedup else {}
-        return {"seed": self.seed, "parts": [member.plain() for member in self.members]} | dedup | self.draw.plain()
+        parts = [member.plain() for member in self.members]
+        pinned = {"decontaminate": self.decontaminate, "dedup": self.dedup}
+        said = {name: one.plain() for name, one in pinned.items() if one is not None}
+        return {"seed": self.seed, "parts": parts} | said | self.draw.plain()
 
     def dedups(self) -> Iterator[Deduplication]:
         """What this recipe and those inside it say of duplicates, the inner ones first."""
@@ -128,6 +161,14 @@ class Group:
                 yield from member.dedups()
         if self.dedup:
             yield self.dedup
+
+    def decontaminations(self) -> Iterator[Decontamination]:
+        """What this recipe and those inside it say of benchmarks, the inner ones first."""
+        for member in self.members:
+            if isinstance(member, Group):
+                yield from member.decontaminations()
+        if self.decontaminate:
+            yield self.decontaminate
 
     def leaves(self) -> Iterator[Leaf]:
         """All leaves, in order."""
@@ -164,7 +205,15 @@ class Resolver:
         filters = _joined(outer, recipe.filters)
         members = [self._member(recipe, part, _joined(filters, part.filters), path) for part in recipe.parts]
         group = Group(recipe.name, recipe.seed, members, draw)
-        return group if recipe.dedup is None else replace(group, dedup=self._dedup(group, recipe.dedup))
+        if recipe.dedup is not None:
+            group = replace(group, dedup=self._dedup(group, recipe.dedup))
+        if recipe.decontaminate is not None:
+            group = replace(group, decontaminate=self._decontamination(group, recipe.decontaminate))
+        return group
+
+    def _decontamination(self, group: Group, wanted: Decontaminate) -> Decontamination:
+        samples = {leaf.samples.folder.name: leaf.samples for leaf in group.leaves()}
+        return Decontamination(wanted, tuple(find_tables(self._home, wanted.benchmarks, {})), tuple(samples.values()))
 
     def _dedup(self, group: Group, wanted: Dedup) -> Deduplication:
         samples = {leaf.samples.folder.name: leaf.samples for leaf in group.leaves()}
@@ -212,6 +261,16 @@ def missing_clusters(home: Home, group: Group) -> list[Scope]:
     """What a mix needs to be searched for duplicates, and nobody has searched yet, each once."""
     scopes = {scope.digest(): scope for dedup in group.dedups() for _, scope in dedup.scopes()}
     return [scope for scope in scopes.values() if scope.missing(home)]
+
+
+def missing_hits(home: Home, group: Group) -> list[tuple[Samples, BenchmarkTable]]:
+    """What a mix needs to be compared with a benchmark, and nobody has compared yet, each once."""
+    pairs = {hits_identity(*pair): pair for one in group.decontaminations() for pair in one.hits()}
+    return [
+        (samples, table)
+        for identity, (samples, table) in pairs.items()
+        if not is_finished(measure_folder(home, samples, hits_name(table), identity))
+    ]
 
 
 def _joined(outer: Filters, inner: Mapping[str, dict[str, Bounds]]) -> Filters:

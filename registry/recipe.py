@@ -86,6 +86,19 @@ class Dedup(StrictModel):
         return [Alike.of(text) for text in self.by]
 
 
+class Decontaminate(StrictModel):
+    """What is done with samples that hold questions or pictures of benchmarks."""
+
+    benchmarks: list[str] = Field(min_length=1)
+    """Benchmarks of the registry whose tables lie in the data home."""
+    policy: Literal["drop", "refuse", "report"] = "drop"
+    """Drop such samples, refuse to build a mix that has any, or only count them."""
+    verdicts: list[Literal["leak", "picture", "text"]] = Field(default=["leak"], min_length=1)
+    """What is meant: a question with its picture, its picture with another text, its text with another picture."""
+    overlap: float = Field(default=0.7, ge=0.3, le=1)
+    """Share of a question from which on a sample holds it."""
+
+
 class RecipePart(StrictModel):
     """One dataset (or a part of it), or another recipe, and how much of it.
 
@@ -129,6 +142,8 @@ class Recipe(StrictModel):
     """Filters that hold for every part of this recipe."""
     dedup: Dedup | None = None
     """Duplicates among what the filters leave are dropped before anything is drawn."""
+    decontaminate: Decontaminate | None = None
+    """What benchmarks' questions and pictures mean for this recipe; before duplicates are looked for."""
     note: str | None = None
 
     def plain(self) -> dict[str, Any]:

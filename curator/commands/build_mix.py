@@ -12,7 +12,9 @@ from curator.output import note, print_fields, print_json, print_table, progress
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from curator.contamination.questions import BenchmarkTable
     from curator.duplicates.scope import Scope
+    from curator.samples import Samples
     from registry.mix import MixInfo
     from registry.store import Home
 
@@ -26,8 +28,8 @@ def command(recipe: str, home: Path, as_json: bool, dry_run: bool) -> None:
     r"""Build the mix of RECIPE: a name, or a .yaml file.
 
     The same recipe over the same samples gives the same bytes on any machine. A mix refers to samples and
-    pictures and copies none. Measures that its filters need, and the search for duplicates if it asks for one, are
-    made first, where nobody has made them yet.
+    pictures and copies none. Measures that its filters need, and the search for duplicates and for questions of
+    benchmarks if it asks for one, are made first, where nobody has made them yet.
 
     \b
     Examples:
@@ -36,7 +38,7 @@ def command(recipe: str, home: Path, as_json: bool, dry_run: bool) -> None:
     """
     from curator.arrow import import_arrow
     from curator.mix import build_mix, draw_mix
-    from curator.resolve import Resolver, missing_clusters, missing_measures
+    from curator.resolve import Resolver, missing_clusters, missing_hits, missing_measures
     from registry.recipe import load_recipe
     from registry.store import Home
 
@@ -44,8 +46,13 @@ def command(recipe: str, home: Path, as_json: bool, dry_run: bool) -> None:
     data_home, wanted = Home(home), load_recipe(recipe, Home(home))
     group = Resolver(data_home).resolve(wanted)
     missing, scopes = missing_measures(data_home, group), missing_clusters(data_home, group)
-    if dry_run and (missing or scopes):
+    compared = missing_hits(data_home, group)
+    if dry_run and (missing or scopes or compared):
         to_do = [{"dataset": s.card.name, "measure": name, "samples": s.record.rows_out} for s, name in missing]
+        to_do += [
+            {"dataset": s.card.name, "measure": f"contamination by {table.name}", "samples": s.record.rows_out}
+            for s, table in compared
+        ]
         to_do += [{"dataset": str(one), "measure": "duplicates", "samples": one.rows} for one in scopes]
         _print_missing(str(data_home.folder("mixes", wanted.name, group.digest())), to_do, as_json)
         return
@@ -54,6 +61,7 @@ def command(recipe: str, home: Path, as_json: bool, dry_run: bool) -> None:
         _print(data_home.folder("mixes", wanted.name, group.digest()), info, as_json)
         return
     _measure(data_home, missing)
+    _compare(data_home, compared)
     _search(data_home, scopes)
     folder, info = build_mix(data_home, wanted)
     _print(folder, info, as_json)
@@ -67,6 +75,16 @@ def _measure(home: Any, missing: list[Any]) -> None:
     for samples, name in missing:
         with progress(f"{name} of {samples.card.name}", samples.record.rows_out, "samples") as advance:
             labels(home, samples, advance) if name == NAME else measure(home, samples, name, advance)
+
+
+def _compare(home: Home, compared: list[tuple[Samples, BenchmarkTable]]) -> None:
+    """Compare with benchmarks what nobody has, with a bar each."""
+    from curator.contamination.hits import hits
+
+    for samples, table in compared:
+        name = f"contamination of {samples.card.name} by {table.name}"
+        with progress(name, samples.record.rows_out, "samples") as advance:
+            hits(home, samples, table, advance)
 
 
 def _search(home: Home, scopes: list[Scope]) -> None:
@@ -102,3 +120,7 @@ def _print(folder: Path, info: MixInfo, as_json: bool) -> None:
     click.echo()
     parts = [(p.dataset, p.part, p.available, sum(p.dropped.values()), p.chosen) for p in info.parts]
     print_table(("dataset", "part", "available", "dropped", "in the mix"), parts)
+    held = [(p.dataset, p.part, name, rows) for p in info.parts for name, rows in p.contamination.items()]
+    if held:
+        click.echo()
+        print_table(("dataset", "part", "held of benchmarks", "samples"), held)
