@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curator.batch import Texts
-from curator.duplicates.shingles import Banding, bands_of, shingles_of
+from curator.duplicates.shingles import bands_of, shingles_of
 from curator.duplicates.words import SIGNS, Worded, digests_of, words_of
+from registry.recipe import Banding, Dedup
 
 ALONE = "漢字かなไ→🙂"
 GOLDEN_DIGESTS = ["01e8a2c5d3982900", "3efdd60c64889706", "d1a72b5e41df3c68", "b2ef1946a2c1d1c3"]
@@ -153,7 +154,10 @@ def test_bands_agree_as_often_as_the_formula_says() -> None:
 
 
 def test_the_default_banding_finds_what_it_must() -> None:
-    assert Banding(5, 32, 8).recall(0.8) >= 0.99
+    assert Dedup().banding() == Banding(5, 32, 8) == Dedup(threshold=0.95).banding()
+    for threshold in (0.3, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9):
+        assert Dedup(threshold=threshold).banding().recall(threshold) >= 0.99
+    assert Dedup(bands=25, rows=10).banding() == Banding(5, 25, 10)
     assert Banding(5, 25, 10).recall(0.8) == pytest.approx(0.941, abs=0.001)
 
 
