@@ -55,6 +55,27 @@ class Alike(NamedTuple):
         return "+".join(kind for kind in (self.text and f"{self.text}-text", image) if kind)
 
 
+class Banding(NamedTuple):
+    """How texts are cut into shingles, and MinHash signatures of these into bands."""
+
+    words: int
+    """Words of a shingle; a shorter text is one shingle."""
+    bands: int
+    rows: int
+    """Hashes of a band."""
+
+    def recall(self, similarity: float) -> float:
+        """Share of the pairs of this Jaccard similarity that are found: those with an equal band."""
+        return float(1 - (1 - similarity**self.rows) ** self.bands)
+
+
+HASHES = 256
+"""Hashes of a signature, about, where a recipe does not say how many bands and rows."""
+ROWS = (8, 6, 5, 4, 3, 2, 1)
+RECALL = 0.99
+"""Least share of the pairs at the threshold that such bands find."""
+
+
 class Dedup(StrictModel):
     """What counts as a duplicate. Of those that are the same, the row of the earliest dataset stays."""
 
@@ -67,10 +88,10 @@ class Dedup(StrictModel):
     """Bits of 64 in which the perceptual hashes of near pictures differ at most."""
     words: int = Field(default=5, ge=1, le=64)
     """Words of a shingle."""
-    bands: int = Field(default=32, ge=1, le=256)
-    """Bands of a MinHash signature: more find more pairs and cost more."""
-    rows: int = Field(default=8, ge=1, le=64)
-    """Hashes of a band: more make it stricter."""
+    bands: int | None = Field(default=None, ge=1, le=256)
+    """Bands of a MinHash signature: more find more pairs and cost more. By default as the threshold asks for."""
+    rows: int | None = Field(default=None, ge=1, le=64)
+    """Hashes of a band: more find fewer pairs that are not near."""
     scope: Literal["mix", "dataset"] = "mix"
     """Whether duplicates are looked for among all datasets together, or in each alone."""
     against: list[str] = Field(default_factory=list)
@@ -80,6 +101,19 @@ class Dedup(StrictModel):
     @classmethod
     def _known(cls, by: list[str]) -> list[str]:
         return list(dict.fromkeys(str(Alike.of(text)) for text in by))
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Dedup:
+        if (self.bands is None) != (self.rows is None):
+            raise ValueError("give both of bands and rows, or none of them")
+        return self
+
+    def banding(self) -> Banding:
+        """The bands that are asked for, or of the strictest rows those that find what is at the threshold."""
+        if self.bands is not None and self.rows is not None:
+            return Banding(self.words, self.bands, self.rows)
+        ways = [Banding(self.words, HASHES // rows, rows) for rows in ROWS]
+        return next((one for one in ways if one.recall(self.threshold) >= RECALL), ways[-1])
 
     def ways(self) -> list[Alike]:
         """``by``, taken apart."""

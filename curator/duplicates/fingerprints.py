@@ -22,7 +22,7 @@ from curator.samples import Samples
 from registry.identity import digest
 from registry.image_decoder import DAMAGED
 from registry.images import ImageStore
-from registry.recipe import Alike, Dedup
+from registry.recipe import Alike, Banding, Dedup
 from registry.store import Home, Record
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def fingerprints_for(ways: list[Alike], wanted: Dedup) -> list[Fingerprint]:
     texts, images = {way.text for way in ways}, {way.image for way in ways}
     found = []
     if "near" in texts:
-        found.append(Fingerprint("shingles", wanted.words, wanted.bands, wanted.rows))
+        found.append(Fingerprint("shingles", *wanted.banding()))
     elif "exact" in texts:
         found.append(Fingerprint("text"))
     if "exact" in images:
@@ -151,7 +151,7 @@ def _text(table: pa.Table, kind: Fingerprint) -> dict[str, Any]:  # noqa: ARG001
 
 
 def _shingles(table: pa.Table, kind: Fingerprint) -> dict[str, Any]:
-    from curator.duplicates.shingles import Banding, bands_of
+    from curator.duplicates.shingles import bands_of
     from curator.duplicates.words import digests_of, words_of
 
     worded = words_of(Batch(table).texts, table.num_rows)

@@ -26,7 +26,7 @@ _COSINES = np.array(
     [[round(math.cos(math.pi * k * (2 * i + 1) / (2 * SIDE)) * _SCALE) for i in range(SIDE)] for k in range(_LOW)],
     np.int64,
 )
-_DECODED = SIDE
+_DECODED = 2 * SIDE
 """Shorter side in pixels below which a JPEG is not scaled while it is decoded."""
 FLAT = 2.0
 """Standard deviation of the 32 x 32 grey values up to which a picture is flat."""
@@ -36,13 +36,14 @@ def grey(picture: Image) -> npt.NDArray[np.uint8]:
     """The 32 x 32 grey values of a picture, transparency over white."""
     import PIL.Image
 
-    picture.draft("L", (_DECODED, _DECODED))
+    drafted = picture.draft("L", (_DECODED, _DECODED))
+    box = drafted[1] if drafted else None  # the last row and column of a scaled JPEG may lie half outside of it
     if picture.mode in ("RGBA", "LA", "PA", "P") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         page = PIL.Image.new("RGBA", picture.size, "white")
         page.alpha_composite(picture)
         picture = page
-    small = picture.convert("L").resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS, reducing_gap=3.0)
+    small = picture.convert("L").resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS, box)
     return np.asarray(small)
 
 

@@ -101,6 +101,8 @@ def _compared(pairs: Spill, texts: Callable[[Rows], Iterable[Texts]], rule: Rule
     """Of the candidate pairs, those that are near: as pairs of rows, enough to join all."""
     ends = [distinct(end) for part in pairs.each() for end in both(distinct(part[:, 0]))]
     nodes = distinct(np.concatenate(ends))
+    if not len(nodes):
+        return nodes
     group, groups = _groups(pairs, nodes)
     rows = np.empty(len(nodes), np.uint64)
     found = [np.empty(0, np.uint64)]

@@ -23,6 +23,7 @@ from curator.compiled import (
     compiled,
 )
 from curator.duplicates.words import Hashes, Worded, mix
+from registry.recipe import Banding
 
 Small = npt.NDArray[np.uint32]
 
@@ -32,20 +33,6 @@ class Functions(NamedTuple):
 
     factors: Small
     terms: Small
-
-
-class Banding(NamedTuple):
-    """How shingles and signatures are cut."""
-
-    words: int
-    """Words of a shingle; a shorter text is one shingle."""
-    bands: int
-    rows: int
-    """Functions of a band."""
-
-    def recall(self, similarity: float) -> float:
-        """Probability that two sets of this Jaccard similarity share a band."""
-        return float(1 - (1 - similarity**self.rows) ** self.bands)
 
 
 _WEIGHTS = 64
