@@ -133,7 +133,9 @@ DISTRIBUTION_OF = {"PIL": "pillow", "yaml": "pyyaml"}
 """Import name -> distribution, where they differ."""
 
 
-@pytest.mark.parametrize(("package", "extras"), [("registry", []), ("curator", []), ("trainers", ["train"])])
+@pytest.mark.parametrize(
+    ("package", "extras"), [("registry", []), ("curator", ["ray", "slurm"]), ("trainers", ["train"])]
+)
 def test_every_library_that_is_imported_is_declared(package: str, extras: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = project["dependencies"] + [line for name in extras for line in project["optional-dependencies"][name]]

@@ -6,30 +6,34 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from curator.options import dry_run_option, home_option, json_option
+from curator.options import dry_run_option, home_option, json_option, place_options
 from curator.output import note, print_fields, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from curator.runner import Place
     from registry.mix import MixInfo
 
 
 @click.command(name="build-mix")
 @click.argument("recipe")
+@place_options
 @home_option
 @json_option
 @dry_run_option
-def command(recipe: str, home: Path, as_json: bool, dry_run: bool) -> None:
+def command(recipe: str, place: Place, home: Path, as_json: bool, dry_run: bool) -> None:
     r"""Build the mix of RECIPE: a name, or a .yaml file.
 
     The same recipe over the same samples gives the same bytes on any machine. A mix refers to samples and
-    pictures and copies none. Measures that its filters need are made first, where nobody has made them yet.
+    pictures and copies none. Measures that its filters need are made first, where nobody has made them yet:
+    --workers, --on and --address say where.
 
     \b
     Examples:
       curator build-mix openmoji-tabmwp --dry-run
       curator build-mix mine.yaml --json
+      curator build-mix mine.yaml --workers auto
     """
     from curator.arrow import import_arrow
     from curator.mix import build_mix, draw_mix
@@ -48,19 +52,22 @@ def command(recipe: str, home: Path, as_json: bool, dry_run: bool) -> None:
         info, _ = draw_mix(data_home, group, group.digest())
         _print(data_home.folder("mixes", wanted.name, group.digest()), info, as_json)
         return
-    _measure(data_home, missing)
+    _measure(data_home, missing, place)
     folder, info = build_mix(data_home, wanted)
     _print(folder, info, as_json)
 
 
-def _measure(home: Any, missing: list[Any]) -> None:
+def _measure(home: Any, missing: list[Any], place: Place) -> None:
     """Make the measures that are missing, with a bar each."""
     from curator.measure import measure
     from curator.reclassify import NAME, labels
 
     for samples, name in missing:
         with progress(f"{name} of {samples.card.name}", samples.record.rows_out, "samples") as advance:
-            labels(home, samples, advance) if name == NAME else measure(home, samples, name, advance)
+            if name == NAME:
+                labels(home, samples, advance, place)
+            else:
+                measure(home, samples, name, advance, place)
 
 
 def _print_missing(path: str, missing: list[Any], as_json: bool) -> None:
