@@ -31,7 +31,8 @@ def _ray_settings() -> Iterator[None]:
         patch.setenv("RAY_TMPDIR", str(folder))
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]))
+        ours = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        patch.setenv("PYTHONPATH", os.pathsep.join(ours))
         yield
     shutil.rmtree(folder, ignore_errors=True)
 
