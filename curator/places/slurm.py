@@ -11,6 +11,8 @@ private folder of the data home for the time of the run; no data of a dataset is
 from __future__ import annotations
 
 import contextlib
+import getpass
+import logging
 import os
 import subprocess
 import time
@@ -30,6 +32,8 @@ DAY_MINUTES = 24 * 60
 """Time limit of a task where ``SBATCH_TIMELIMIT`` says nothing."""
 LOOK_SECONDS = 1.0
 LOOK_SECONDS_HERE = 0.05
+QUEUE_SECONDS = 5.0
+"""Seconds between two questions to Slurm."""
 LATE_SECONDS = 15.0
 """Seconds after the end of a job in which its result may still be on its way through a network file system."""
 LOG_LINES = 5
@@ -62,9 +66,11 @@ class SlurmCrew:
         self._failed = submitit.core.utils.FailedJobError
         self._pause = LOOK_SECONDS_HERE if self._here else LOOK_SECONDS
         self._jobs: dict[int, Any] = {}
-        folder = checked.token.parent / "jobs"
+        self._queue = _Queue()
+        self._missed: dict[str, float] = {}
+        self._folder = checked.token.parent / "jobs"
         try:
-            self._executor = submitit.AutoExecutor(folder, cluster="local" if self._here else "slurm")
+            self._executor = submitit.AutoExecutor(self._folder, cluster="local" if self._here else "slurm")
         except RuntimeError:
             way_out = f"run on a login node of the cluster, or say --address {HERE} to try it on this machine"
             raise Refusal("--on slurm", "there is no Slurm here ('srun' is not found)", way_out) from None
@@ -94,10 +100,15 @@ class SlurmCrew:
     def ended(self) -> Iterator[tuple[int, Outcome]]:
         """Look at all jobs until one has ended."""
         while True:
-            done = [number for number, job in self._jobs.items() if job.done()]
-            for number in done:
-                yield number, self._outcome(self._jobs.pop(number))
-            if done:
+            with contextlib.suppress(OSError):  # a change, so that a network file system looks again
+                self._folder.touch()
+            whole = [number for number, job in self._jobs.items() if job.paths.result_pickle.exists()]
+            for number in whole:
+                yield number, self._result(self._jobs.pop(number))
+            dead = [number for number, job in self._jobs.items() if self._is_dead(job)]
+            for number in dead:
+                yield number, _death(self._jobs.pop(number))
+            if whole or dead:
                 return
             time.sleep(self._pause)
 
@@ -112,20 +123,43 @@ class SlurmCrew:
             arrays = {job.job_id.partition("_")[0] for job in self._jobs.values()}
             subprocess.run(["scancel", *sorted(arrays)], check=False)
 
-    def _outcome(self, job: Any) -> Outcome:
-        late = time.monotonic() + (0.0 if self._here else LATE_SECONDS)
-        while not job.paths.result_pickle.exists():
-            if time.monotonic() >= late:
-                return Outcome(
-                    died=f"job {job.job_id}, {job.state.lower()}: {_tail(job.stdout() or 'it said nothing')}"
-                )
-            time.sleep(self._pause)
+    def _is_dead(self, job: Any) -> bool:
+        """Whether a job has ended and will have no result."""
+        if self._here:
+            return bool(job.done()) and not job.paths.result_pickle.exists()
+        if self._queue.holds(job.job_id):
+            self._missed.pop(job.job_id, None)
+            return False
+        return time.monotonic() - self._missed.setdefault(job.job_id, time.monotonic()) > LATE_SECONDS
+
+    def _result(self, job: Any) -> Outcome:
         try:
             outcome: Outcome = job.result()
         except self._failed as error:  # our own function raises nothing: it could not even be loaded
             what = f"cannot begin a task ({_tail(str(error))})"
             return Outcome(error=Refusal("a Slurm node", what, "install the same vlm-curator on every node"))
         return outcome
+
+
+class _Queue:
+    """What Slurm has of ours, waiting or running. ``squeue`` knows it everywhere; accounting is not kept everywhere."""
+
+    def __init__(self) -> None:
+        self._jobs: set[str] | None = None
+        self._asked = float("-inf")
+
+    def holds(self, job: str) -> bool:
+        """Whether a job is in the queue, as far as is known."""
+        if time.monotonic() - self._asked > QUEUE_SECONDS:
+            command = ["squeue", "--noheader", "--array", "--user", getpass.getuser(), "--format", "%i"]
+            told = subprocess.run(command, capture_output=True, text=True, check=False)
+            self._jobs = set(told.stdout.split()) if told.returncode == 0 else None
+            self._asked = time.monotonic()
+        return self._jobs is None or job in self._jobs
+
+
+def _death(job: Any) -> Outcome:
+    return Outcome(died=f"job {job.job_id} ended without a result: {_tail(job.stdout() or 'it said nothing')}")
 
 
 @contextlib.contextmanager
@@ -146,6 +180,7 @@ def _library() -> ModuleType:
         import submitit
     except ImportError:
         raise Refusal("--on slurm", "submitit is not installed", "pip install 'vlm-curator[slurm]'") from None
+    logging.getLogger("submitit").setLevel(logging.CRITICAL)  # it would write to stdout, among our results
     return submitit
 
 
