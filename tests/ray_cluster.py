@@ -18,6 +18,9 @@ import pytest
 Cluster = Any
 """``ray.cluster_utils.Cluster``, which is not typed."""
 
+# Ray reads these when it is imported, whoever does that first: a token of the session, and nothing sent home.
+os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
+
 
 def _node() -> dict[str, Any]:
     return {"num_cpus": 1, "object_store_memory": 100 * 1024 * 1024}
@@ -25,12 +28,10 @@ def _node() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def _ray_settings() -> Iterator[None]:
-    """Ray's files in a folder of its own (a socket's path must be short), a token of the session, nothing sent home."""
+    """Ray's files in a folder of its own (a socket's path must be short); its workers find our tests."""
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_TMPDIR", str(folder))
-        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         ours = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
         patch.setenv("PYTHONPATH", os.pathsep.join(ours))
         yield

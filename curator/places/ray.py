@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -30,8 +31,7 @@ KNOCK_SECONDS = 10.0
 def crew(function: Function[Any], place: Place) -> Iterator[RayCrew]:
     """Plain Ray tasks of one processor each."""
     assert place.home is not None, "every node must see the data home, so it must be named"
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray = _library()
+    ray = _library(place)
     # Ray tells of dead workers on stdout, where nothing but the command's result may stand.
     with contextlib.redirect_stdout(sys.stderr), _session(ray, place), ticket(place.home) as checked:
         tasks = RayCrew(ray, function, checked, place.workers)
@@ -112,7 +112,7 @@ def _connect(ray: ModuleType, place: Place) -> None:
         _knock(place.address)
         ray.init(address=place.address, **quiet)
     except (OSError, RuntimeError, ValueError, AssertionError, ray.exceptions.RayError) as error:
-        way_out = "start one with 'ray start --head' and name its host:port, or leave --address out"
+        way_out = "is it running ('ray start --head'), and is its token in RAY_AUTH_TOKEN or ~/.ray/auth_token?"
         raise Refusal(f"Ray at '{place.address}'", f"cannot be joined ({_first_line(error)})", way_out) from None
 
 
@@ -123,12 +123,22 @@ def _knock(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
 
 
-def _library() -> ModuleType:
+def _library(place: Place) -> ModuleType:
+    # Ray reads its settings when it is imported; what the user has set wins.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if place.address not in (None, "auto") and _has_token():
+        # A cluster asks for a token unless it is told not to. Ray itself shows the one it has to ``auto`` alone.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
     except ImportError:
         raise Refusal("--on ray", "Ray is not installed", "pip install 'vlm-curator[ray]'") from None
     return ray
+
+
+def _has_token() -> bool:
+    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return bool(named) or (Path.home() / ".ray" / "auth_token").is_file()
 
 
 def _first_line(error: Exception) -> str:

@@ -133,7 +133,7 @@ def test_a_task_whose_node_is_gone_is_done_on_another(
     assert written(tasks) == wanted(tasks)
 
 
-@EVERY_PLACE
+@pytest.mark.parametrize("on", ["local", "slurm"])
 def test_a_task_that_always_dies_is_given_up(on: str, place: GivePlace, tasks: list[Copy]) -> None:
     with pytest.raises(Refusal, match=f"died {ATTEMPTS} times") as refusal:
         list(run(die, tasks[:2], place(on)))
@@ -197,6 +197,7 @@ def run_filter(home: Path, options: list[str]) -> dict[str, Any]:
     shutil.rmtree(home / "measures", ignore_errors=True)
     command = [sys.executable, "-m", "curator", "filter", "pics", "--filter", "blank_image", "--json", *options]
     environment = {**os.environ, "CURATOR_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    del environment["RAY_AUTH_MODE"]  # as a user has it: a token, and no more
     child = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=home, check=False, timeout=120)
     assert (child.returncode, child.stderr) == (0, "")
     return {"printed": json.loads(child.stdout), "files": file_bytes(home / "measures")}
@@ -211,6 +212,26 @@ def small_files(tmp_path_factory: pytest.TempPathFactory, _ray_settings: None) -
         patch.setattr("curator.normalise.ROWS_PER_FILE", 10)
         make_captions(Home(folder / "home"), folder, "pics", 50)
     return folder / "home"
+
+
+DEATHS = """
+import sys
+from pathlib import Path
+from curator.runner import Place, run
+from tests.curator.place_tasks import Copy, die
+
+home, address = sys.argv[1:]
+print(sum(run(die, [Copy(Path("0"), Path("out"))], Place(1, "ray", address, Path(home)))))
+"""
+
+
+def test_a_task_that_always_dies_on_ray_is_given_up_and_ray_says_nothing_among_the_results(
+    ray_cluster: Cluster, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", DEATHS, str(tmp_path / "home"), ray_cluster.address]
+    child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert "died 3 times" in child.stderr
+    assert child.stdout == ""
 
 
 def processes_naming(text: str) -> list[str]:
