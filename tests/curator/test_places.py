@@ -205,12 +205,12 @@ def run_filter(home: Path, options: list[str]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def small_files(tmp_path_factory: pytest.TempPathFactory, _ray_settings: None) -> Path:
-    """A home with a dataset in five files."""
+    """A home with a dataset in three files."""
     folder = tmp_path_factory.mktemp("small")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("curator.normalise.ROWS_PER_GROUP", 10)
         patch.setattr("curator.normalise.ROWS_PER_FILE", 10)
-        make_captions(Home(folder / "home"), folder, "pics", 50)
+        make_captions(Home(folder / "home"), folder, "pics", 25)
     return folder / "home"
 
 
