@@ -18,6 +18,7 @@ from curator.measure import (
     measure_folder,
     ready_filters,
 )
+from curator.runner import HERE, Place
 from curator.samples import Samples
 from registry.errors import Refusal
 from registry.recipe import Bounds
@@ -70,7 +71,12 @@ def plan_rows(home: Home, samples: Samples, names: list[str] | None) -> list[Row
 
 
 def measure_rows(
-    home: Home, samples: Samples, names: list[str] | None, wanted: Wanted, advance: Advance | None = None
+    home: Home,
+    samples: Samples,
+    names: list[str] | None,
+    wanted: Wanted,
+    advance: Advance | None = None,
+    place: Place = HERE,
 ) -> list[Row]:
     """Measure (or find) and summarise: one row a column, with what its bounds would drop alone."""
     names = names or ready_filters()
@@ -79,7 +85,7 @@ def measure_rows(
     return [
         row
         for name in names
-        for row in _summary(name, measure(home, samples, name, advance).columns, wanted.get(name, {}))
+        for row in _summary(name, measure(home, samples, name, advance, place).columns, wanted.get(name, {}))
     ]
 
 

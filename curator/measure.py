@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
 from curator.batch import Batch, Column
-from curator.runner import HERE, Place, run
+from curator.runner import HERE, Function, Place, run
 from curator.samples import Samples
 from registry.damage import damage_refused, table_of
 from registry.discovery import load_module, names, package_folder
@@ -20,7 +21,7 @@ from registry.errors import Refusal, did_you_mean
 from registry.identity import digest
 from registry.images import ImageStore
 from registry.recipe import Bounds
-from registry.store import Home, Record, is_finished, read_record
+from registry.store import Home, Record, is_finished, read_record, whole_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -141,9 +142,9 @@ def measure(home: Home, samples: Samples, name: str, advance: Advance | None = N
         command=f"curator filter {samples.card.name} --filter {name}",
     )
 
-    def write(out: Path) -> Iterator[int]:
+    def write(out: Path) -> Generator[int]:
         tasks = [MeasureFile(home, name, path, out / path.name) for path in samples.files()]
-        return run(measure_file, tasks, place)
+        return run_files(measure_file, tasks, place)
 
     return make_measure(home, samples, record, write, advance)
 
@@ -152,12 +153,13 @@ def make_measure(
     home: Home,
     samples: Samples,
     record: Record,
-    write: Callable[[Path], Iterator[int]],
+    write: Callable[[Path], Generator[int]],
     advance: Advance | None = None,
 ) -> Measured:
     """Make (or find) the measure that ``record`` names and identifies; ``write`` fills its folder and yields rows.
 
-    Inputs and row counts of the record are filled in here: a measure has one row for each sample.
+    The folder may hold files that a killed run had finished: see ``run_files``. Inputs and row counts of the record
+    are filled in here: a measure has one row for each sample.
     """
     folder = measure_folder(home, samples, record.name, record.digest)
     if is_finished(folder):
@@ -166,13 +168,40 @@ def make_measure(
     record.name = f"{samples.folder.name}/{folder.name}"
     record.inputs = {f"samples/{samples.folder.name}": samples.record.digest, **record.inputs}
     record.rows_in = record.rows_out = rows
-    with home.making(folder, record) as out:
+    with home.continuing(folder, record) as out:
+        if out is None:
+            return Measured(folder, read_record(folder), already_there=True)
         written = 0
-        for done in write(out):
-            written += done
-            (advance or (lambda _rows: None))(done)
+        with closing(write(out)) as steps:  # whatever goes wrong, no process is left at work
+            for done in steps:
+                written += done
+                (advance or (lambda _rows: None))(done)
         assert written == rows, f"{folder.name}: {written} rows for {rows} samples"
     return Measured(folder, record, already_there=False)
+
+
+class FileTask(Protocol):
+    """A task that makes one file."""
+
+    @property
+    def target(self) -> Path:
+        """The file; it appears when it is whole (``registry.store.whole_file``)."""
+
+
+SomeFile = TypeVar("SomeFile", bound=FileTask)
+
+
+def run_files(function: Function[SomeFile], tasks: Sequence[SomeFile], place: Place) -> Generator[int]:
+    """Do the tasks whose file is not there; yields rows, those of the files that a killed run had finished first."""
+    import pyarrow.parquet as pq
+
+    left = []
+    for task in tasks:
+        if task.target.is_file():
+            yield pq.read_metadata(task.target).num_rows
+        else:
+            left.append(task)
+    yield from run(function, left, place)
 
 
 def write_measure(
@@ -188,12 +217,10 @@ def write_measure(
     """
     import pyarrow.parquet as pq
 
-    aside = target.with_name(f".{target.name}")
-    with pq.ParquetWriter(aside, schema, compression="zstd") as writer:
+    with whole_file(target) as aside, pq.ParquetWriter(aside, schema, compression="zstd") as writer:
         for table in sample_tables(source, columns):
             writer.write_table(measured(table))
             yield table.num_rows
-    aside.replace(target)
 
 
 def sample_tables(path: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from curator.options import dry_run_option, home_option, json_option
+from curator.options import dry_run_option, home_option, json_option, place_options
 from curator.output import note, print_fields, print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from curator.contamination.questions import BenchmarkTable
     from curator.duplicates.scope import Scope
+    from curator.runner import Place
     from curator.samples import Samples
     from registry.mix import MixInfo
     from registry.store import Home
@@ -21,20 +22,23 @@ if TYPE_CHECKING:
 
 @click.command(name="build-mix")
 @click.argument("recipe")
+@place_options
 @home_option
 @json_option
 @dry_run_option
-def command(recipe: str, home: Path, as_json: bool, dry_run: bool) -> None:
+def command(recipe: str, place: Place, home: Path, as_json: bool, dry_run: bool) -> None:
     r"""Build the mix of RECIPE: a name, or a .yaml file.
 
     The same recipe over the same samples gives the same bytes on any machine. A mix refers to samples and
     pictures and copies none. Measures that its filters need, and the search for duplicates and for questions of
-    benchmarks if it asks for one, are made first, where nobody has made them yet.
+    benchmarks if it asks for one, are made first, where nobody has made them yet: --workers, --on and --address
+    say where.
 
     \b
     Examples:
       curator build-mix openmoji-tabmwp --dry-run
       curator build-mix mine.yaml --json
+      curator build-mix mine.yaml --workers auto
     """
     from curator.arrow import import_arrow
     from curator.mix import build_mix, draw_mix
@@ -60,40 +64,43 @@ def command(recipe: str, home: Path, as_json: bool, dry_run: bool) -> None:
         info, _ = draw_mix(data_home, group, group.digest())
         _print(data_home.folder("mixes", wanted.name, group.digest()), info, as_json)
         return
-    _measure(data_home, missing)
-    _compare(data_home, compared)
-    _search(data_home, scopes)
+    _measure(data_home, missing, place)
+    _compare(data_home, compared, place)
+    _search(data_home, scopes, place)
     folder, info = build_mix(data_home, wanted)
     _print(folder, info, as_json)
 
 
-def _measure(home: Any, missing: list[Any]) -> None:
+def _measure(home: Any, missing: list[Any], place: Place) -> None:
     """Make the measures that are missing, with a bar each."""
     from curator.measure import measure
     from curator.reclassify import NAME, labels
 
     for samples, name in missing:
         with progress(f"{name} of {samples.card.name}", samples.record.rows_out, "samples") as advance:
-            labels(home, samples, advance) if name == NAME else measure(home, samples, name, advance)
+            if name == NAME:
+                labels(home, samples, advance, place)
+            else:
+                measure(home, samples, name, advance, place)
 
 
-def _compare(home: Home, compared: list[tuple[Samples, BenchmarkTable]]) -> None:
+def _compare(home: Home, compared: list[tuple[Samples, BenchmarkTable]], place: Place) -> None:
     """Compare with benchmarks what nobody has, with a bar each."""
     from curator.contamination.hits import hits
 
     for samples, table in compared:
         name = f"contamination of {samples.card.name} by {table.name}"
         with progress(name, samples.record.rows_out, "samples") as advance:
-            hits(home, samples, table, advance)
+            hits(home, samples, table, advance, place)
 
 
-def _search(home: Home, scopes: list[Scope]) -> None:
+def _search(home: Home, scopes: list[Scope], place: Place) -> None:
     """Search for duplicates where nobody has, with a bar each."""
     from curator.duplicates.clusters import clusters
 
     for scope in scopes:
         with progress(f"duplicates of {scope}", scope.to_fingerprint(home), "samples") as advance:
-            clusters(home, scope, advance)
+            clusters(home, scope, advance, place)
 
 
 def _print_missing(path: str, rows: list[dict[str, Any]], as_json: bool) -> None:

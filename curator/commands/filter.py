@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curator.options import dry_run_option, home_option, json_option
+from curator.options import dry_run_option, home_option, json_option, place_options
 from curator.output import note, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from curator.runner import Place
 
 
 @click.command(name="filter")
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     help="Say what these bounds would drop (repeat); leave MIN or MAX out.",
 )
 @click.option("--list", "list_all", is_flag=True, help="List filters, their columns and units.")
+@place_options
 @home_option
 @json_option
 @dry_run_option
@@ -38,6 +41,7 @@ def command(
     filters: tuple[str, ...],
     bounds: tuple[str, ...],
     list_all: bool,
+    place: Place,
     home: Path,
     as_json: bool,
     dry_run: bool,
@@ -46,12 +50,15 @@ def command(
 
     Nothing is dropped here: a threshold in a recipe is applied when its mix is built, and changing one
     measures nothing again. A sample to which a measure does not apply (a size without a picture) stays.
+    A run that is killed goes on where it was: files of samples that are measured stay measured.
 
     \b
     Examples:
       curator filter --list
       curator filter openmoji --filter image_size
       curator filter openmoji --bound text_length.words=3: --bound image_size.aspect=:2.5
+      curator filter openmoji --workers auto
+      curator filter openmoji --on ray --address auto --workers 64
     """
     from curator.arrow import import_arrow
     from curator.filtering import filter_rows, measure_rows, parse_bounds, plan_rows
@@ -72,7 +79,7 @@ def command(
         _print(plan_rows(data_home, samples, names), as_json)
         return
     with progress(f"measure {dataset}", unit="samples") as advance:
-        rows = measure_rows(data_home, samples, names, wanted, advance)
+        rows = measure_rows(data_home, samples, names, wanted, advance, place)
     _print(rows, as_json)
     if not as_json:
         note(f"{samples.record.rows_out:,} samples of {samples.folder.name}")

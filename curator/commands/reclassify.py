@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curator.options import PathValue, dry_run_option, home_option, json_option
+from curator.options import PathValue, dry_run_option, home_option, json_option, place_options
 from curator.output import note, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from curator.runner import Place
 
 
 @click.command(name="reclassify")
@@ -21,10 +23,11 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write an HTML page with examples and their pictures.",
 )
+@place_options
 @home_option
 @json_option
 @dry_run_option
-def command(dataset: str, audit: Path | None, home: Path, as_json: bool, dry_run: bool) -> None:
+def command(dataset: str, audit: Path | None, place: Place, home: Path, as_json: bool, dry_run: bool) -> None:
     r"""Relabel the samples of DATASET by the rules of its card, as the card is now.
 
     Edit the parts of a card, then look here at what moves from where to where, by which rule. The samples stay
@@ -35,6 +38,7 @@ def command(dataset: str, audit: Path | None, home: Path, as_json: bool, dry_run
     Examples:
       curator reclassify demo-allava --dry-run
       curator reclassify demo-allava --audit moves.html
+      curator reclassify demo-allava --workers auto
     """
     from curator.arrow import import_arrow
     from curator.reclassify import audit as audited
@@ -47,7 +51,7 @@ def command(dataset: str, audit: Path | None, home: Path, as_json: bool, dry_run
     samples = find_samples(data_home, dataset)
     with progress(f"reclassify {dataset}", samples.record.rows_out, "samples") as advance:
         moves = audited(samples, advance)
-    folder = labels(data_home, samples).folder if samples.relabelled and not dry_run else None
+    folder = labels(data_home, samples, place=place).folder if samples.relabelled and not dry_run else None
     if audit is not None and not dry_run:
         from curator.audit_page import write_audit
 

@@ -7,7 +7,7 @@ something, with another picture.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,8 +18,8 @@ import numpy as np
 from curator.batch import Batch
 from curator.contamination.questions import BenchmarkTable, picture_bytes
 from curator.duplicates.fingerprints import Fingerprint, fingerprint
-from curator.measure import Advance, Measured, make_measure, sample_tables, write_measure
-from curator.runner import HERE, Place, run
+from curator.measure import Advance, Measured, make_measure, run_files, sample_tables, write_measure
+from curator.runner import HERE, Place
 from curator.samples import Samples
 from registry.benchmark import Question
 from registry.identity import digest
@@ -88,12 +88,12 @@ def hits(
         command=f"curator decontaminate {samples.card.name} --benchmark {table.name}",
     )
 
-    def write(out: Path) -> Iterator[int]:
+    def write(out: Path) -> Generator[int]:
         tasks = [
             HitsFile(home, table.name, table.path, path, looks.folder / path.name, out / path.name)
             for path in samples.files()
         ]
-        return run(hits_file, tasks, place)
+        return run_files(hits_file, tasks, place)
 
     return make_measure(home, samples, record, write, advance)
 

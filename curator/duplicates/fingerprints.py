@@ -8,7 +8,7 @@ order that has a meaning: "the left one" is another picture when they change pla
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from curator.batch import Batch
-from curator.measure import Advance, Measured, make_measure, measure_folder, write_measure
-from curator.runner import HERE, Place, run
+from curator.measure import Advance, Measured, make_measure, measure_folder, run_files, write_measure
+from curator.runner import HERE, Place
 from curator.samples import Samples
 from registry.identity import digest
 from registry.image_decoder import DAMAGED
@@ -137,9 +137,9 @@ def fingerprint(
         command=f"curator dedup {samples.card.name}",
     )
 
-    def write(out: Path) -> Iterator[int]:
+    def write(out: Path) -> Generator[int]:
         tasks = [FingerprintFile(home, kind, path, out / path.name) for path in samples.files()]
-        return run(fingerprint_file, tasks, place)
+        return run_files(fingerprint_file, tasks, place)
 
     return make_measure(home, samples, record, write, advance)
 
