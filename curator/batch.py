@@ -12,11 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from registry.errors import Refusal
-from registry.images import FORMATS, ImageStore
+from registry.image_decoder import FORMATS
+from registry.images import ImageStore
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from PIL.Image import Image
+
+    from curator.kernels.flat_text import FlatText
 
 Ints = npt.NDArray[np.int64]
 
@@ -27,7 +30,7 @@ class Column(NamedTuple):
     unit: str
     meaning: str
     kind: str = "int32"
-    """Arrow type of the column: int32, float32 or bool."""
+    """Arrow type of the column: int32, float32, bool or string."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,14 @@ class Texts:
     message: Ints
     """For each text part, the number of its message in the batch."""
 
+    @cached_property
+    def flat(self) -> FlatText:
+        """The texts as compiled loops read them."""
+        from curator.kernels.flat_text import flat_text
+
+        return flat_text(self.texts)
+
+    @cached_property
     def answers(self) -> Texts:
         """The assistant's parts alone."""
         kept = np.flatnonzero(self.answer)
@@ -94,10 +105,11 @@ class Batch:
         """``(sample, value)`` of every picture; a picture that occurs twice in the batch is decoded once."""
         images = _combined(self.table, "images")
         sha256s = images.flatten().field("sha256").to_pylist()
-        known = {sha256: measure(self._decoded(sha256)) for sha256 in dict.fromkeys(sha256s)}
+        known = {sha256: measure(self.decoded(sha256)) for sha256 in dict.fromkeys(sha256s)}
         return _owners(images), np.array([known[sha256] for sha256 in sha256s], dtype=np.float64)
 
-    def _decoded(self, sha256: str) -> Image:
+    def decoded(self, sha256: str) -> Image:
+        """A picture of the store, opened; its pixels are decoded when they are asked for."""
         import PIL.Image
 
         assert self.images is not None, "a filter that reads pictures declares NEEDS_PICTURES"

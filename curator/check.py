@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from curator.lineage import finished_folders
+from curator.look import first_rows
 from curator.measure import checked_columns
 from curator.selection import FORMATS, Form, forms
 from registry.card import card_files, read_card
@@ -49,6 +51,17 @@ def check_all(home: Home) -> Findings:
     for folder in finished_folders(home):
         findings.add("records", RecordCheck(folder))
     return findings
+
+
+def first_rows_of(home: Home, given: list[str], findings: Findings) -> list[dict[str, Any]]:
+    """The first samples of each dataset that is here; a file of them that is damaged is a fault like any other."""
+    rows = []
+    for name in given:
+        try:
+            rows += first_rows(home, name)
+        except Refusal as fault:
+            findings.faults.append(fault)
+    return rows
 
 
 def check_named(home: Home, given: list[str]) -> Findings:

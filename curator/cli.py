@@ -36,6 +36,8 @@ COMMANDS: dict[str, Entry] = {
     "pull": Entry("pull", "Download a dataset at a fixed revision and normalise it."),
     "filter": Entry("filter", "Measure samples once; mixes decide by the measures."),
     "reclassify": Entry("reclassify", "Relabel samples into the 12 categories."),
+    "dedup": Entry("dedup", "Find samples that are the same, or nearly."),
+    "decontaminate": Entry("decontaminate", "Find the questions and pictures of benchmarks in samples."),
     "build-mix": Entry("build_mix", "Build a training mix that anyone can rebuild bit by bit."),
     "train": Entry("train", "Train the fixed model of a scale on a mix."),
     "score": Entry("score", "Score trained models on benchmarks."),

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from registry.damage import damage_refused
 from registry.errors import Refusal
 from registry.images import ImageStore
 from registry.mix import MixReader
@@ -237,7 +238,8 @@ class SampleTexts:
         if not path.is_file():
             dataset = folder.split("@", maxsplit=1)[0]
             raise Refusal(str(path), "the mix refers to samples that are not here", f"pull '{dataset}' again")
-        return pq.ParquetFile(path)
+        with damage_refused(path):
+            return pq.ParquetFile(path)
 
     def _starts_of(self, folder: str, file: str) -> list[int]:
         """Number of the first row of each row group of a samples file."""
@@ -250,7 +252,7 @@ class SampleTexts:
     def _group(self, folder: str, file: str, group: int) -> pa.Table:
         key = (folder, file, group)
         if self._kept is None or self._kept[0] != key:
-            with self._open(folder, file) as opened:
+            with damage_refused(self._root / folder / file), self._open(folder, file) as opened:
                 self._kept = key, opened.read_row_group(group, columns=["id", "source_id", "messages"])
         return self._kept[1]
 

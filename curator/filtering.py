@@ -9,12 +9,14 @@ from curator.batch import Column
 from curator.measure import (
     Advance,
     checked_columns,
+    checked_library,
     filter_names,
     keeps,
     load_filter,
     measure,
     measure_digest,
     measure_folder,
+    ready_filters,
 )
 from curator.runner import HERE, Place
 from curator.samples import Samples
@@ -61,7 +63,7 @@ def filter_rows() -> list[Row]:
 def plan_rows(home: Home, samples: Samples, names: list[str] | None) -> list[Row]:
     """What measuring would do: one row a filter."""
     rows: list[Row] = []
-    for name in names or filter_names():
+    for name in names or ready_filters():
         folder = measure_folder(home, samples, name, measure_digest(samples, name))
         done = is_finished(folder)
         rows.append({"filter": name, "samples": 0 if done else samples.record.rows_out, "folder": str(folder)})
@@ -77,9 +79,9 @@ def measure_rows(
     place: Place = HERE,
 ) -> list[Row]:
     """Measure (or find) and summarise: one row a column, with what its bounds would drop alone."""
-    names = names or filter_names()
+    names = names or ready_filters()
     for name in names:
-        load_filter(name)
+        checked_library(name)
     return [
         row
         for name in names
@@ -99,10 +101,15 @@ def _summary(name: str, read: Any, bounds: dict[str, Bounds]) -> list[Row]:
 
 
 def _spread(values: pa.ChunkedArray) -> Row:
-    """Least, quantiles and largest; None where nothing was measured."""
+    """Least, quantiles and largest; None where nothing was measured. Of names, the most frequent as the median."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     steps = {"min": 0.0, **QUANTILES, "max": 1.0}
+    if pa.types.is_string(values.type):
+        named = pc.value_counts(values.drop_null()).to_pylist()
+        most = min(named, key=lambda one: (-one["counts"], one["values"]), default={"values": None})
+        return {**dict.fromkeys(steps), "median": most["values"]}
     found = pc.quantile(values, list(steps.values()), interpolation="lower").to_pylist()
     return {name: _short(value) for name, value in zip(steps, found, strict=True)}
 

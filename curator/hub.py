@@ -15,6 +15,12 @@ from typing import Any
 from registry.errors import Refusal
 
 REPO_TYPE = "dataset"
+_PROBLEMS = {
+    "OfflineModeIsEnabled": "HF_HUB_OFFLINE is set",
+    "ConnectError": "nobody answers there",
+    "TimeoutException": "the server takes too long to answer",
+}
+"""By the names of their classes: which library they are of differs with the version of the client."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -50,7 +56,7 @@ def download(repo: str, commit: str, paths: list[str] | None, into: Path, endpoi
     """Bring files (all when ``paths`` is None) into a folder; what is there already is not fetched again."""
     from huggingface_hub import snapshot_download
 
-    with _refusals(repo, commit), _progress_bars(shown=sys.stderr.isatty()):
+    with _refusals(repo, commit), progress_bars(shown=sys.stderr.isatty()):
         snapshot_download(
             repo,
             repo_type=REPO_TYPE,
@@ -73,7 +79,7 @@ def _checked(endpoint: str | None) -> str | None:
 
 
 @contextlib.contextmanager
-def _progress_bars(*, shown: bool) -> Iterator[None]:
+def progress_bars(*, shown: bool) -> Iterator[None]:
     """The client draws bars of its own on stderr, also where that is no terminal: not so here."""
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
@@ -85,6 +91,15 @@ def _progress_bars(*, shown: bool) -> Iterator[None]:
     finally:
         if not shown and not before:
             enable_progress_bars()
+
+
+def problem_in_words(error: Exception) -> str:
+    """What went wrong on the way to a server, without the names that programs have for it."""
+    response = getattr(error, "response", None)
+    if response is not None:
+        return f"the server answers {response.status_code} {response.reason_phrase}".strip()
+    known = next((_PROBLEMS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _PROBLEMS), "")
+    return ": ".join(filter(None, (known or "the connection broke off", " ".join(str(error).split()))))
 
 
 @contextlib.contextmanager
@@ -106,5 +121,5 @@ def _refusals(repo: str, revision: str | None) -> Iterator[None]:
     except errors.HFValidationError as error:
         raise Refusal(at, str(error).splitlines()[0], "correct the card's hub_repo") from None
     except (errors.HTTPError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
-        what = f"the Hub cannot be reached ({type(error).__name__})"
+        what = f"the Hub cannot be reached: {problem_in_words(error)}"
         raise Refusal(at, what, "check the network or --endpoint, or pass --from with a local copy") from None

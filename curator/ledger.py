@@ -12,13 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from curator.pictures import MISSING
+from curator.pictures import ADDRESS, MISSING, NOT_ARRIVED
+from curator.raw_sample import Rejected
 from registry.card import Card
+from registry.damage import damaged
 from registry.errors import Refusal
 
 LEDGER = "ledger.json"
 MAX_REJECTED = 0.05
 """Share of rejected rows above which a run stops: beyond it the card, not the data, is likely to be wrong."""
+MAX_NOT_ARRIVED = 0.5
+"""The same for rows whose pictures did not arrive from their addresses: links die, and that says nothing of the card;
+beyond it the network is likely to be wrong."""
 EARLY_ROWS = 2000
 """After this many rows, all of them rejected, a run stops without reading the rest; missing pictures are counted on."""
 _FOLDER_DEPTH = 2
@@ -61,22 +66,30 @@ class Account:
 
     @property
     def unexpected(self) -> int:
-        """Rejected rows that the card does not foresee."""
+        """Rejected rows that the card does not foresee, dead links apart."""
         foreseen = self.card.expected_rejections
-        return sum(count for reason, count in self.rejected.items() if reason not in foreseen)
+        counted = ((reason, count) for reason, count in self.rejected.items() if reason not in foreseen)
+        return sum(count for reason, count in counted if not reason.startswith(NOT_ARRIVED))
+
+    @property
+    def not_arrived(self) -> int:
+        """Rows whose pictures did not arrive from their addresses."""
+        return sum(count for reason, count in self.rejected.items() if reason.startswith(NOT_ARRIVED))
 
     def keep(self, part: str, *, pictures: int) -> None:
         """Count a sample."""
         self.kept[part] += 1
         self.without_pictures += not pictures
 
-    def set_aside(self, source_id: str, reason: str, detail: str) -> None:
+    def set_aside(self, row: Rejected) -> None:
         """Count a row that cannot be used."""
-        self.rejected[reason] += 1
-        if reason == MISSING:
-            folders = PurePosixPath(detail).parts[:-1][:_FOLDER_DEPTH]
+        self.rejected[row.reason] += 1
+        if row.reason == MISSING:
+            folders = PurePosixPath(row.detail).parts[:-1][:_FOLDER_DEPTH]
             self.missing["/".join(folders) or "."] += 1
-        self.example = self.example or f"{source_id}: {reason} {detail}".strip()
+        if not self.example:
+            named = row.source_id if row.source_id in ("", row.place) else f"{row.place} (id {row.source_id})"
+            self.example = f"{named}: {row.reason} {row.detail}".strip()
 
     def check_limit(self, *, at_end: bool = False) -> None:
         """Raise Refusal over the limit; before the end only when nothing at all could be used so far."""
@@ -86,7 +99,8 @@ class Account:
         total, name = self.rows_in, self.card.name
         if not total:
             raise Refusal(name, "the files hold no rows", "check the source, or pass --policy any")
-        if self.unexpected <= MAX_REJECTED * total and self.rows_out:
+        within = self.unexpected <= MAX_REJECTED * total and self.not_arrived <= MAX_NOT_ARRIVED * total
+        if within and self.rows_out:
             return
         reasons = ", ".join(f"{reason} ({count:,})" for reason, count in self.rejected.most_common(5))
         first = f"; first: {self.example}" if self.example else ""
@@ -94,7 +108,13 @@ class Account:
         raise Refusal(name, what, self._way_out())
 
     def _way_out(self) -> str:
-        if self.rejected.most_common(1)[0][0] != MISSING:
+        most = self.rejected.most_common(1)[0][0]
+        if most == ADDRESS:
+            rows = f"{self.rejected[ADDRESS]:,} {'of the rows so far' if self.rows_in == EARLY_ROWS else 'rows'}"
+            return f"pass --fetch to download what {rows} name; with --dry-run it counts the addresses"
+        if self.not_arrived > MAX_NOT_ARRIVED * self.rows_in:
+            return "see that the network is there, then pass --fetch --retry-failed; or --policy any to go on"
+        if most != MISSING:
             return f"correct the card, or pass --policy any to go on above {MAX_REJECTED:.0%}"
         known = self.card.pictures.folders
         tried = self.card.pictures.paths
@@ -124,7 +144,13 @@ class Account:
 
 def read_ledger(folder: Path) -> dict[str, Any]:
     """The ledger of a finished samples folder."""
-    ledger: dict[str, Any] = json.loads((folder / LEDGER).read_bytes())
+    path = folder / LEDGER
+    try:
+        ledger = json.loads(path.read_bytes())
+    except (ValueError, FileNotFoundError) as error:
+        raise damaged(path, str(error)) from None
+    if not isinstance(ledger, dict):
+        raise damaged(path, "is no object")
     return ledger
 
 

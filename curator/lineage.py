@@ -183,4 +183,4 @@ def _described(step: Step) -> str:
     return f"{step.place}  {rows} {_UNITS.get(record.kind, 'rows')}"
 
 
-_UNITS = {"decision": "candidates", "trial": "samples", "mix": "samples", "samples": "samples", "measures": "rows"}
+_UNITS = {"decision": "candidates", "trial": "samples", "mix": "samples", "samples": "samples", "fetched": "addresses"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from registry.damage import damage_refused
 from registry.store import Home
 
 ROWS = 3
@@ -26,7 +27,8 @@ def _first(folder: Path, rows: int) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     for path in sorted(folder.glob("part-*.parquet")):
-        batch = next(pq.ParquetFile(path).iter_batches(rows), None)
+        with damage_refused(path), pq.ParquetFile(path) as file:
+            batch = next(file.iter_batches(rows), None)
         if batch is not None and batch.num_rows:
             return [{"folder": folder.name, **row} for row in batch.to_pylist()]
     return []

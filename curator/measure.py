@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -9,9 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import numpy as np
+
 from curator.batch import Batch, Column
 from curator.runner import HERE, Function, Place, run
 from curator.samples import Samples
+from registry.damage import damage_refused, table_of
 from registry.discovery import load_module, names, package_folder
 from registry.errors import Refusal, did_you_mean
 from registry.identity import digest
@@ -36,13 +40,12 @@ class Measured:
     record: Record
     already_there: bool
 
-    def columns(self, wanted: list[str]) -> pa.Table:
-        """Columns over all samples, in the order of the samples."""
+    def columns(self, wanted: list[str] | None = None) -> pa.Table:
+        """Columns (by default all) over all samples, in the order of the samples."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         parts = sorted(self.folder.glob("part-*.parquet"))
-        return pa.concat_tables([pq.ParquetFile(part).read(columns=wanted) for part in parts])
+        return pa.concat_tables([table_of(part, wanted) for part in parts])
 
 
 def filter_names() -> list[str]:
@@ -53,6 +56,27 @@ def filter_names() -> list[str]:
 def load_filter(name: str) -> ModuleType:
     """The module of a filter; raises Refusal with the nearest name when there is none."""
     return load_module(FILTERS, name, "filter")
+
+
+def ready_filters() -> list[str]:
+    """The filters that can measure here: those whose library is installed."""
+    return [name for name in filter_names() if not missing_library(load_filter(name))]
+
+
+def missing_library(module: ModuleType) -> str | None:
+    """The extra that has to be installed before this filter can measure; None when nothing is missing."""
+    library, extra = getattr(module, "LIBRARY", (None, None))
+    return extra if library is not None and importlib.util.find_spec(library) is None else None
+
+
+def checked_library(name: str) -> ModuleType:
+    """The module of a filter that can measure here; raises Refusal naming what to install."""
+    module = load_filter(name)
+    extra = missing_library(module)
+    if extra is not None:
+        what = f"needs the library {module.LIBRARY[0]}"
+        raise Refusal(f"filter '{name}'", what, f"pip install 'vlm-curator[{extra}]'")
+    return module
 
 
 def checked_columns(name: str, wanted: dict[str, Bounds]) -> list[str]:
@@ -107,7 +131,7 @@ def measure_file(task: MeasureFile) -> Iterator[int]:
 
 def measure(home: Home, samples: Samples, name: str, advance: Advance | None = None, place: Place = HERE) -> Measured:
     """Make (or find) one filter's measure of one samples folder; one output file for each samples file."""
-    module = load_filter(name)
+    module = checked_library(name)
     identity = measure_digest(samples, name)
     record = Record(
         kind="measures",
@@ -181,24 +205,31 @@ def run_files(function: Function[SomeFile], tasks: Sequence[SomeFile], place: Pl
 
 
 def write_measure(
-    source: Path, target: Path, schema: pa.Schema, measured: Callable[[pa.Table], pa.Table]
+    source: Path,
+    target: Path,
+    schema: pa.Schema,
+    measured: Callable[[pa.Table], pa.Table],
+    columns: list[str] | None = None,
 ) -> Iterator[int]:
-    """Write ``measured`` of every batch of a samples file; yields the rows done. The file appears when it is whole."""
+    """Write ``measured`` of every batch of a samples file; yields the rows done. The file appears when it is whole.
+
+    ``columns`` are those that ``measured`` reads, by default all.
+    """
     import pyarrow.parquet as pq
 
     with whole_file(target) as aside, pq.ParquetWriter(aside, schema, compression="zstd") as writer:
-        for table in sample_tables(source):
+        for table in sample_tables(source, columns):
             writer.write_table(measured(table))
             yield table.num_rows
 
 
-def sample_tables(path: Path) -> Iterator[pa.Table]:
-    """One samples file in batches."""
+def sample_tables(path: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """One samples file (or some of its columns) in batches."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(BATCH_ROWS):
+    with damage_refused(path), pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(BATCH_ROWS, columns=columns):
             yield pa.Table.from_batches([batch])
 
 
@@ -208,11 +239,13 @@ def keeps(values: pa.ChunkedArray, bounds: Bounds) -> pa.ChunkedArray:
     import pyarrow.compute as pc
 
     kept = pc.is_null(values)
-    inside = pa.chunked_array([pa.array([True] * len(values), pa.bool_())])
+    inside = pa.chunked_array([pa.array(np.ones(len(values), np.bool_))])
+    # A share of exactly 0.2 is within a bound of 0.2, though as a float32 it is a little more than the number.
+    number = values.type if pa.types.is_floating(values.type) else pa.float64()
     if bounds.min is not None:
-        inside = pc.and_(inside, pc.greater_equal(values, bounds.min))
+        inside = pc.and_(inside, pc.greater_equal(values, pa.scalar(bounds.min, number)))
     if bounds.max is not None:
-        inside = pc.and_(inside, pc.less_equal(values, bounds.max))
+        inside = pc.and_(inside, pc.less_equal(values, pa.scalar(bounds.max, number)))
     if bounds.equals is not None:
         inside = pc.and_(inside, pc.equal(values.cast(pa.string()), bounds.equals))
     return pc.or_kleene(kept, inside)

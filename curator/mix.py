@@ -1,4 +1,4 @@
-"""Build a mix: filter, draw and order the samples that a recipe names. The same recipe gives the same bytes.
+"""Build a mix: what a recipe names, filtered, without duplicates, drawn and ordered. The same recipe: the same bytes.
 
 Every draw and every place in the order is ``order_key`` of the seed, the sample's id and its copy number, so
 nothing depends on the order of files, the layout of their row groups, or the machine.
@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from curator.duplicates.mixing import POSITION, Remaining, drop_duplicates
 from curator.measure import keeps, measure
 from curator.reclassify import labels
 from curator.resolve import Draw, Group, Leaf, Resolver, check_part
 from curator.samples import Samples
+from registry.damage import table_of
 from registry.errors import Refusal
 from registry.identity import order_key, short
 from registry.mix import MIX_FILE, MIX_VERSION, MixInfo, PartCount, rows_schema
@@ -31,17 +32,9 @@ if TYPE_CHECKING:
 
 ROWS_PER_FILE = 1_000_000
 ROWS_PER_GROUP = 65_536
-_LEAF, _POSITION = "leaf", "position"
-"""Extra columns while a mix is built: which part of the recipe a row comes from, and which of its samples it is."""
+_LEAF = "leaf"
+"""Extra column while a mix is built, beside its position: which part of the recipe a row comes from."""
 NOT_DRAWN = "not drawn"
-
-
-@dataclass
-class _Count:
-    """What one leaf had and lost."""
-
-    available: int
-    dropped: dict[str, int]
 
 
 def build_mix(home: Home, recipe: Recipe, nested: Mapping[str, Recipe] | None = None) -> tuple[Path, MixInfo]:
@@ -69,8 +62,9 @@ def build_mix(home: Home, recipe: Recipe, nested: Mapping[str, Recipe] | None = 
 def draw_mix(home: Home, group: Group, identity: str) -> tuple[MixInfo, pa.Table]:
     """The mix of a resolved recipe, in memory: its account and its ordered rows."""
     leaves = list(group.leaves())
-    counts: list[_Count] = []
-    rows = _ordered(_drawn_group(home, group, counts), group.seed)
+    remaining = [_filtered(home, leaf, _leaf_rows(home, leaf, number)) for number, leaf in enumerate(leaves)]
+    drop_duplicates(home, group, remaining)
+    rows = _ordered(_drawn_group(group, iter(remaining)), group.seed)
     chosen = np.bincount(np.asarray(rows.column(_LEAF)), minlength=len(leaves))
     parts = [
         PartCount(
@@ -78,11 +72,11 @@ def draw_mix(home: Home, group: Group, identity: str) -> tuple[MixInfo, pa.Table
             part=leaf.part,
             samples_folder=leaf.samples.folder.name,
             seed=leaf.seed,
-            available=count.available,
-            dropped=count.dropped,
+            available=part.available,
+            dropped=part.dropped,
             chosen=int(taken),
         )
-        for leaf, count, taken in zip(leaves, counts, chosen, strict=True)
+        for leaf, part, taken in zip(leaves, remaining, chosen, strict=True)
     ]
     return _info(group, identity, rows, parts), rows
 
@@ -101,35 +95,30 @@ def read_info(folder: Path) -> MixInfo:
     return MixInfo.model_validate_json((folder / MIX_FILE).read_bytes())
 
 
-def _drawn(home: Home, member: Leaf | Group, counts: list[_Count]) -> pa.Table:
-    """The rows of a leaf or a group after its draw: columns of a mix, and the number of the leaf."""
-    return _drawn_leaf(home, member, counts) if isinstance(member, Leaf) else _drawn_group(home, member, counts)
-
-
-def _drawn_group(home: Home, group: Group, counts: list[_Count]) -> pa.Table:
+def _drawn_group(group: Group, remaining: Iterator[Remaining]) -> pa.Table:
     """The rows of all members one after the other, copies renumbered, and the group's own draw from them."""
     import pyarrow as pa
 
-    rows = _renumbered(pa.concat_tables([_drawn(home, member, counts) for member in group.members]))
+    rows = _renumbered(pa.concat_tables([_drawn(member, remaining) for member in group.members]))
     return _draw(rows, group.draw, group.seed, f"recipe '{group.name}'")
 
 
-def _drawn_leaf(home: Home, leaf: Leaf, counts: list[_Count]) -> pa.Table:
-    rows = _leaf_rows(home, leaf, len(counts))
-    kept, dropped = _filtered(home, leaf, rows)
-    counts.append(_Count(rows.num_rows, dropped))
-    return _draw(kept, leaf.draw, leaf.seed, f"dataset '{leaf.samples.card.name}'")
+def _drawn(member: Leaf | Group, remaining: Iterator[Remaining]) -> pa.Table:
+    """The rows of a leaf or a group after its draw: columns of a mix, and the number of the leaf."""
+    if isinstance(member, Group):
+        return _drawn_group(member, remaining)
+    rows = next(remaining).rows
+    return _draw(rows, member.draw, member.seed, f"dataset '{member.samples.card.name}'")
 
 
 def _leaf_rows(home: Home, leaf: Leaf, number: int) -> pa.Table:
     """References to all samples of a leaf (its part alone), and their position among all samples."""
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     tables = []
     for path in leaf.samples.files():
-        table = pq.ParquetFile(path).read(columns=["id", "dataset", "part", "category", "images"])
+        table = table_of(path, ["id", "dataset", "part", "category", "images"])
         n = table.num_rows
         table = table.append_column("file", pa.repeat(path.name, n)).append_column("row", pa.array(np.arange(n)))
         tables.append(table)
@@ -139,7 +128,7 @@ def _leaf_rows(home: Home, leaf: Leaf, number: int) -> pa.Table:
     rows = rows.append_column("copy", pa.repeat(pa.scalar(0, pa.int32()), n))
     rows = rows.select(rows_schema().names).cast(rows_schema())
     rows = rows.append_column(_LEAF, pa.repeat(pa.scalar(number, pa.int32()), n))
-    rows = rows.append_column(_POSITION, pa.array(np.arange(n)))
+    rows = rows.append_column(POSITION, pa.array(np.arange(n)))
     return rows if leaf.part is None else rows.filter(pc.equal(rows.column("part"), leaf.part))
 
 
@@ -153,23 +142,24 @@ def _with_labels(home: Home, samples: Samples, rows: pa.Table) -> pa.Table:
     return rows
 
 
-def _filtered(home: Home, leaf: Leaf, rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:
+def _filtered(home: Home, leaf: Leaf, rows: pa.Table) -> Remaining:
     """The rows within all bounds, and how many each bound dropped (a row counts for the first that drops it)."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     dropped: dict[str, int] = {}
+    available = rows.num_rows
     for name, bounds in leaf.filters:
         values = measure(home, leaf.samples, name).columns(["id", *bounds])
         for column, bound in bounds.items():
-            positions = rows.column(_POSITION)
+            positions = rows.column(POSITION)
             here = values.take(positions)
             assert here.column("id").equals(rows.column("id")), f"{name}: the measure is of other samples"
             kept = keeps(here.column(column), bound)
             lost = rows.num_rows - (pc.sum(kept.cast(pa.int64())).as_py() or 0)
             dropped[f"{name}.{column}"] = dropped.get(f"{name}.{column}", 0) + lost
             rows = rows.filter(kept)
-    return rows, dropped
+    return Remaining(leaf, rows, available, dropped)
 
 
 def _draw(rows: pa.Table, draw: Draw, seed: int, where: str) -> pa.Table:
@@ -238,7 +228,7 @@ def _content_digest(rows: pa.Table) -> str:
 
 def _distinct_samples(rows: pa.Table) -> int:
     """Samples in the mix, whatever their copies; a sample that two parts name counts for each."""
-    leaf, position = (np.asarray(rows.column(name)).astype(np.int64) for name in (_LEAF, _POSITION))
+    leaf, position = (np.asarray(rows.column(name)).astype(np.int64) for name in (_LEAF, POSITION))
     return len(np.unique((leaf << 40) | position))
 
 
@@ -257,7 +247,7 @@ def _counted(rows: pa.Table, name: str) -> dict[str, int]:
 
 
 def _record(group: Group, info: MixInfo, rows: pa.Table) -> Record:
-    """The account: every available sample is in the mix, dropped by a filter, or was not drawn."""
+    """The account: every available sample is in the mix, dropped by a filter or as a duplicate, or was not drawn."""
     available = sum(part.available for part in info.parts)
     dropped: Counter[str] = Counter()
     for part in info.parts:
@@ -269,7 +259,7 @@ def _record(group: Group, info: MixInfo, rows: pa.Table) -> Record:
         kind="mix",
         name=info.name,
         digest=info.recipe_digest,
-        inputs=dict(_inputs(group.leaves())),
+        inputs=dict(_inputs(group)),
         rows_in=available,
         rows_out=distinct,
         rejected=rejected | ({NOT_DRAWN: not_drawn} if not_drawn else {}),
@@ -281,12 +271,14 @@ def _record(group: Group, info: MixInfo, rows: pa.Table) -> Record:
     return record
 
 
-def _inputs(leaves: Iterable[Leaf]) -> Iterable[tuple[str, str]]:
-    for leaf in leaves:
+def _inputs(group: Group) -> Iterator[tuple[str, str]]:
+    for leaf in group.leaves():
         folder = leaf.samples.folder.name
         yield f"samples/{folder}", leaf.samples.record.digest
         for name, identity in leaf.measures().items():
             yield f"measures/{folder}/{name}-{short(identity)}", identity
+    for dedup in group.dedups():
+        yield from dedup.inputs()
 
 
 def _write_rows(out: Path, rows: pa.Table) -> None:

@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from curator.known import recall, remember
 from curator.ledger import LEDGER, Account, read_ledger
 from curator.pictures import Pictures, listing
 from curator.raw_sample import Picture, RawSample, Rejected, Unusable, plain
 from curator.reading import RawFiles
-from curator.rules import Origin, PartRules
+from curator.rules import Origin, PartRules, parts_settings
 from curator.selection import Form, list_files, recognise
-from registry.card import Card
+from registry.card import Card, Part
+from registry.damage import table_of
 from registry.identity import digest
-from registry.images import BadImage, ImageRef, ImageStore, ImageWriter
-from registry.sample import SCHEMA_VERSION, arrow_schema, check, conversation, sample_id
+from registry.image_decoder import BadImage
+from registry.images import ImageRef, ImageStore, ImageWriter
+from registry.sample import SCHEMA_VERSION, Message, arrow_schema, check, conversation, sample_id
 from registry.store import Home, Record, dump_json, read_record
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-NORMALISE_VERSION = 1
+    from curator.fetch import Fetched
+
+NORMALISE_VERSION = 2
 ROWS_PER_FILE = 65_536
 ROWS_PER_GROUP = 4096
 REJECTED_FILE = "rejected.parquet"
+REJECTED_COLUMNS = ("source_id", "place", "reason", "detail")
 _ROWS_TOLD = 250
 """Rows between two signs of progress; ``ledger.EARLY_ROWS`` is a multiple."""
+_ROWS_TOGETHER = 250
+_BYTES_TOGETHER = 1 << 23
 _REMEMBERED = 200_000
 """Picture paths whose digests are remembered, so that a picture with many questions is read once."""
 
@@ -44,18 +53,19 @@ class Look:
     """Rows at most; None = all."""
     images: Path | None = None
     """The user's folder of pictures that the rows name and the raw folder has not."""
+    fetched: Fetched | None = None
+    """The pictures that the rows name by their addresses."""
 
     def settings(self) -> dict[str, Any]:
-        """What of this decides the samples; nothing for a plain run."""
+        """What of this decides the samples before any is made; nothing for a plain run."""
         found: dict[str, Any] = {} if self.limit is None else {"limit": self.limit}
-        if self.images is not None:
-            found["images"] = digest(listing(self.images))
-        return found
+        return found if self.fetched is None else {**found, "fetched": self.fetched.record.digest}
 
-    def suffix(self, settings: dict[str, Any]) -> str:
-        """What it adds to the revision in a folder's name."""
-        first = f".first{self.limit}" if self.limit is not None else ""
-        return first + (f".images{settings['images'][:6]}" if "images" in settings else "")
+
+def suffix(settings: dict[str, Any]) -> str:
+    """What settings add to the revision in a folder's name."""
+    first = f".first{settings['limit']}" if "limit" in settings else ""
+    return first + "".join(f".{name}{settings[name][:6]}" for name in ("images", "fetched") if name in settings)
 
 
 WHOLE = Look()
@@ -69,13 +79,15 @@ class Plan:
     form: Form
     source: RawFiles
     settings: dict[str, Any]
-    folder: Path
-    images: Path | None = None
+    look: Look
 
-    @property
-    def digest(self) -> str:
-        """Identity of the samples folder."""
-        return digest(self.settings)
+    def with_pictures(self, taken: str | None) -> dict[str, Any]:
+        """All settings; ``taken`` is a digest of the pictures that the rows had from the user's folder."""
+        return self.settings if taken is None else {**self.settings, "images": taken}
+
+    def folder(self, home: Home, settings: dict[str, Any]) -> Path:
+        """Where the samples of these settings lie."""
+        return home.folder("samples", self.raw.name + suffix(settings), digest(settings))
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,7 @@ def form_settings(card: Card, form: Form) -> dict[str, Any]:
     return {
         "dataset": card.name,
         "form": form.settings(),
-        "parts": [part.model_dump(mode="json", include={"name", "category", "rule"}) for part in card.parts],
+        "parts": parts_settings(card.parts),
         "prompts": card.prompts,
         "picture_paths": card.pictures.paths,
         "versions": {
@@ -105,14 +117,12 @@ def form_settings(card: Card, form: Form) -> dict[str, Any]:
     }
 
 
-def plan(home: Home, card: Card, raw: Path, look: Look = WHOLE) -> Plan:
+def plan(card: Card, raw: Path, look: Look = WHOLE) -> Plan:
     """Which form the raw files are in, and which folder they would become; reads no more than their headers."""
     record = read_record(raw)
     form, source = recognise(card, raw, record.settings.get("repo"))
-    chosen = look.settings()
-    settings = {**form_settings(card, form), **chosen, "raw": record.digest}
-    folder = home.folder("samples", raw.name + look.suffix(chosen), digest(settings))
-    return Plan(raw, form, replace(source, limit=look.limit), settings, folder, look.images)
+    settings = {**form_settings(card, form), **look.settings(), "raw": record.digest}
+    return Plan(raw, form, replace(source, limit=look.limit), settings, look)
 
 
 def normalise(
@@ -130,8 +140,9 @@ def normalise(
         Refusal: more than ``ledger.MAX_REJECTED`` of the rows are rejected and ``allow_rejected`` is not set, or the
             files are damaged or in no form that the card knows.
     """
-    planned = plan(home, card, raw, look)
-    existing = home.find("samples", planned.digest)
+    planned = plan(card, raw, look)
+    key = _key(planned)
+    existing = _existing(home, planned, key)
     if existing is not None:
         if not allow_rejected:
             Account.of(card, read_ledger(existing)).check_limit(at_end=True)
@@ -139,32 +150,57 @@ def normalise(
         return Normalised(existing, read_record(existing), already_there=True, restored=restored)
     record = Record(
         kind="samples",
-        name=planned.folder.name,
-        digest=planned.digest,
-        inputs={f"raw/{raw.name}": read_record(raw).digest},
-        settings=planned.settings,
+        name="",
+        digest="",
+        inputs=_inputs(raw, look),
         versions={name: str(value) for name, value in planned.settings["versions"].items()},
-        command=f"curator pull {card.name}",
+        command=f"curator pull {card.name}{' --fetch' if look.fetched else ''}",
     )
-    with home.making(planned.folder, record) as out:
+    with home.making(lambda: home.stage("samples") / record.name, record) as out:
         account = Account(card, allow_rejected)
-        _convert(home, card, planned, out, account, advance or (lambda _rows: None))
+        taken = _convert(home, card, planned, out, account, advance or (lambda _rows: None))
         account.check_limit(at_end=True)
+        record.settings = planned.with_pictures(taken)
+        record.digest = digest(record.settings)
+        record.name = planned.folder(home, record.settings).name
         record.rows_in, record.rows_out = account.rows_in, account.rows_out
         record.rejected = dict(sorted(account.rejected.items()))
         record.check_rows()
         (out / LEDGER).write_bytes(dump_json(account.ledger()))
-    return Normalised(planned.folder, record, already_there=False)
+        there = home.find("samples", record.digest)
+    if key is not None:
+        remember(home, taken or "", *key)
+    return Normalised(there or home.stage("samples") / record.name, record, already_there=there is not None)
+
+
+def _key(planned: Plan) -> list[Any] | None:
+    """What the pictures that rows take from the user's folder are remembered by; None for a pull without one."""
+    if planned.look.images is None:
+        return None
+    return ["pictures", planned.settings, str(planned.look.images.resolve()), listing(planned.look.images)]
+
+
+def _existing(home: Home, planned: Plan, key: list[Any] | None) -> Path | None:
+    """The finished folder that this plan would make, as far as that is known before the pictures are read."""
+    taken = recall(home, *key) if key is not None else ""
+    return None if taken is None else home.find("samples", digest(planned.with_pictures(taken or None)))
+
+
+def _inputs(raw: Path, look: Look) -> dict[str, str]:
+    """Folder of the data home -> its digest."""
+    inputs = {f"raw/{raw.name}": read_record(raw).digest}
+    if look.fetched is not None:
+        inputs[f"fetched/{look.fetched.folder.name}"] = look.fetched.record.digest
+    return inputs
 
 
 def _restore_pictures(home: Home, card: Card, planned: Plan, folder: Path, advance: Advance | None) -> bool:
     """Put pictures of finished samples back that are in no shard any more; True when there were such."""
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     store = ImageStore(home)
     for path in sorted(folder.glob("part-*.parquet")):
-        images = pc.list_flatten(pq.ParquetFile(path).read(columns=["images"]).column("images"))
+        images = pc.list_flatten(table_of(path, ["images"]).column("images"))
         if any(sha256 not in store for sha256 in pc.unique(pc.struct_field(images, "sha256")).to_pylist()):
             break
     else:
@@ -174,30 +210,38 @@ def _restore_pictures(home: Home, card: Card, planned: Plan, folder: Path, advan
     return True
 
 
-def _convert(home: Home, card: Card, planned: Plan, out: Path, account: Account, advance: Advance) -> None:
-    """Write samples and rejected rows; pictures are visible in the store before this returns."""
+def _convert(home: Home, card: Card, planned: Plan, out: Path, account: Account, advance: Advance) -> str | None:
+    """Write samples and rejected rows; pictures are visible in the store before this returns.
+
+    Returns the digest of the pictures that were taken from the user's folder; None when none was.
+    """
     with (
         home.workspace("archives") as unpacked,
-        contextlib.closing(
-            Pictures(planned.raw, list_files(planned.raw), card.pictures.paths, planned.images, unpacked)
-        ) as pictures,
+        contextlib.closing(_pictures(card, planned, unpacked)) as pictures,
         ImageStore(home).writer() as store,
         _Parts(out, arrow_schema()) as samples,
         _Parts(out, rejected_schema(), REJECTED_FILE) as rejected,
     ):
         maker = _SampleMaker(card, pictures, store)
-        for row in _rows(planned):
-            made = row if isinstance(row, Rejected) else maker.make(row)
+        for made in itertools.chain.from_iterable(map(maker.make, _together(_rows(planned)))):
             if isinstance(made, Rejected):
-                rejected.add({"source_id": made.source_id, "reason": made.reason, "detail": made.detail})
-                account.set_aside(made.source_id, made.reason, made.detail)
+                rejected.add({name: plain(getattr(made, name)) for name in REJECTED_COLUMNS})
+                account.set_aside(made)
             else:
                 samples.add(made)
                 account.keep(made["part"], pictures=len(made["images"]))
             if account.rows_in % _ROWS_TOLD == 0:
                 advance(_ROWS_TOLD)
                 account.check_limit()
+        taken = pictures.given_digest()
     advance(account.rows_in % _ROWS_TOLD)
+    return taken
+
+
+def _pictures(card: Card, planned: Plan, unpack_into: Path) -> Pictures:
+    fetched = planned.look.fetched.by_address() if planned.look.fetched else None
+    files = list_files(planned.raw).published
+    return Pictures(planned.raw, files, card.pictures.paths, planned.look.images, unpack_into, fetched)
 
 
 def _rows(planned: Plan) -> Iterator[RawSample | Rejected]:
@@ -205,11 +249,33 @@ def _rows(planned: Plan) -> Iterator[RawSample | Rejected]:
     return rows
 
 
+def _together(rows: Iterator[RawSample | Rejected]) -> Iterator[list[RawSample | Rejected]]:
+    """Rows in the groups that their parts are found in: so many that patterns are cheap, so few that memory is not."""
+    group: list[RawSample | Rejected] = []
+    held = 0
+    for row in rows:
+        group.append(row)
+        held += sum(map(len, row.images)) if isinstance(row, RawSample) else 0
+        if len(group) == _ROWS_TOGETHER or held >= _BYTES_TOGETHER:
+            yield group
+            group, held = [], 0
+    yield group
+
+
+def _conversation(row: RawSample | Rejected) -> tuple[RawSample, list[Message]] | Rejected:
+    """A row with its messages, or why it can be no sample."""
+    if isinstance(row, Rejected):
+        return row
+    messages = conversation(row.turns)
+    problem = check(messages, len(row.images))
+    return (row, messages) if problem is None else Rejected(row.source_id, problem, place=row.place)
+
+
 def rejected_schema() -> pa.Schema:
     """Columns of ``rejected.parquet``."""
     import pyarrow as pa
 
-    return pa.schema([("source_id", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
+    return pa.schema([(name, pa.string()) for name in REJECTED_COLUMNS])
 
 
 class _SampleMaker:
@@ -222,24 +288,27 @@ class _SampleMaker:
         self._store = store
         self._refs: dict[str, ImageRef] = {}
 
-    def make(self, raw: RawSample) -> dict[str, Any] | Rejected:
-        """One row of the canonical schema, or why there is none."""
+    def make(self, rows: Sequence[RawSample | Rejected]) -> Iterator[dict[str, Any] | Rejected]:
+        """For each a row of the canonical schema, or why there is none; their parts are found together."""
+        judged = [_conversation(row) for row in rows]
+        sound = [one for one in judged if not isinstance(one, Rejected)]
+        asked = [(Origin(raw.source_id, raw.file, raw.labels), messages) for raw, messages in sound]
+        parts = iter(self._rules.parts_of(asked))
+        for one in judged:
+            yield one if isinstance(one, Rejected) else self._made(*one, next(parts))
+
+    def _made(self, raw: RawSample, messages: list[Message], part: Part | None) -> dict[str, Any] | Rejected:
         try:
-            return self._row(raw)
+            return self._row(raw, messages, part)
         except Unusable as error:
-            return Rejected(raw.source_id, error.reason, error.detail)
+            return Rejected(raw.source_id, error.reason, error.detail, raw.place)
         except BadImage as error:
             named = next((picture for picture in raw.images if isinstance(picture, str)), "")
-            return Rejected(raw.source_id, str(error), plain(named))
+            return Rejected(raw.source_id, str(error), plain(named), raw.place)
         except UnicodeEncodeError:
-            return Rejected(raw.source_id, "text is not valid Unicode")
+            return Rejected(raw.source_id, "text is not valid Unicode", place=raw.place)
 
-    def _row(self, raw: RawSample) -> dict[str, Any]:
-        messages = conversation(raw.turns)
-        problem = check(messages, len(raw.images))
-        if problem is not None:
-            raise Unusable(problem)
-        part = self._rules.part_of(Origin(raw.source_id, raw.file, raw.labels), messages)
+    def _row(self, raw: RawSample, messages: list[Message], part: Part | None) -> dict[str, Any]:
         if part is None:
             raise Unusable("no part of the card takes it")
         refs = [self._ref(picture) for picture in raw.images]
@@ -259,7 +328,7 @@ class _SampleMaker:
         if picture not in self._refs:
             if len(self._refs) >= _REMEMBERED:
                 self._refs.clear()
-            self._refs[picture] = self._store.add(self._pictures.read(picture))
+            self._refs[picture] = self._pictures.fetched(picture) or self._store.add(self._pictures.read(picture))
         return self._refs[picture]
 
 

@@ -25,6 +25,8 @@ class PathValue(click.Path):
         """Check the path as click does and wrap it."""
         from pathlib import Path
 
+        if value == "":
+            self.fail("the path is empty, as that of a variable that is not set", param, ctx)
         return Path(os.fsdecode(super().convert(value, param, ctx)))
 
 

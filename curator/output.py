@@ -12,9 +12,12 @@ import math
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Advance = Callable[[int], None]
 """Call it with the number of units done since the last call."""
@@ -160,20 +163,34 @@ def note(text: str) -> None:
     click.echo(visible(text), err=True)
 
 
+def note_absent(home: Path) -> None:
+    """Say that there is no data home at this place, if so: before the first pull that is as it should be."""
+    if not home.expanduser().is_dir():
+        note(f"there is no data home at {home} yet")
+
+
 @contextlib.contextmanager
 def progress(description: str, total: int | None = None, unit: str = "") -> Iterator[Advance]:
-    """A progress bar with the time left, on stderr; it leaves nothing behind and needs a terminal."""
+    """A progress bar with its rate and the time left, on stderr; it leaves nothing behind and needs a terminal."""
     if not sys.stderr.isatty():
         yield lambda _units: None
         return
     from rich import progress as bars
     from rich.console import Console
+    from rich.text import Text
+
+    class Rate(bars.ProgressColumn):
+        """Units a second, as soon as there is a rate."""
+
+        def render(self, task: bars.Task) -> Text:
+            return Text(f"{task.speed:,.0f}/s" if task.speed is not None else "")
 
     columns = (
         bars.TextColumn("{task.description}"),
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
         bars.TextColumn(unit),
+        Rate(),
         bars.TimeElapsedColumn(),
         bars.TimeRemainingColumn(),
     )

@@ -7,19 +7,23 @@ card's path templates (``coco/train2017/{}``), and the first path that is there 
 from __future__ import annotations
 
 import gzip
+import hashlib
+import io
 import os
+import posixpath
 import re
 import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from curator.raw_sample import Unusable
+from curator.raw_sample import Unusable, plain
 from registry.card import PLACE
 from registry.errors import Refusal
-from registry.images import MAX_IMAGE_BYTES
+from registry.images import MAX_IMAGE_BYTES, ImageRef
 
 MAX_MEMBERS = 20_000_000
 """An archive that lists more members than this is refused."""
@@ -27,9 +31,11 @@ ARCHIVE_SUFFIXES = (".zip", ".tar")
 COMPRESSED_SUFFIXES = (".tar.gz", ".tgz")
 """Unpacked once to a plain tar for the time of the run: a member cannot be reached without all before it."""
 MISSING = "image file is missing"
+ADDRESS = "image is an address that was not fetched"
+NOT_ARRIVED = "image did not arrive"
+"""Of a picture that was fetched from its address; what became of it follows."""
 
-
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_PROTOCOL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _BLOCK = 1 << 20
 
 
@@ -51,16 +57,35 @@ class Pictures:
         templates: Sequence[str] = (),
         given: Path | None = None,
         unpack_into: Path | None = None,
+        fetched: Mapping[str, str | ImageRef] | None = None,
     ) -> None:
-        """``given``: the user's folder of pictures; ``unpack_into``: an empty folder for unpacked archives."""
+        """Pictures of one dataset.
+
+        Args:
+            folder: where the dataset's files are.
+            files: their names.
+            templates: of a picture's path.
+            given: the user's folder of pictures.
+            unpack_into: an empty folder for unpacked archives.
+            fetched: address -> its picture in the image store, or the word for why there is none.
+        """
         self._folder = folder.resolve()
         self._given = given
         self._templates = tuple(templates) or ("{}",)
         self._archives = [folder / name for name in files if PurePosixPath(name).suffix in ARCHIVE_SUFFIXES]
         self._compressed = [folder / name for name in files if name.endswith(COMPRESSED_SUFFIXES)]
         self._unpack_into = unpack_into
+        self._fetched = fetched or {}
         self._members: dict[str, tuple[Path, int, int]] | None = None
         self._zips: dict[Path, zipfile.ZipFile] = {}
+        self._taken: Any = None
+
+    def fetched(self, name: str) -> ImageRef | None:
+        """The picture of an address; None for what was never asked for. Raises Unusable when it did not arrive."""
+        found = self._fetched.get(plain(name))
+        if isinstance(found, str):
+            raise Unusable(f"{NOT_ARRIVED}: {found}", name)
+        return found
 
     def read(self, name: str) -> bytes:
         """The bytes of one picture; raises Unusable when it is not there, not safe, or too large."""
@@ -69,7 +94,7 @@ class Pictures:
             try:
                 data = _read_inside(self._folder, path)
                 if data is None and self._given is not None:
-                    data = _read(self._given / path)
+                    data = self._from_given(path)
             except (OSError, ValueError):
                 raise Unusable("image cannot be read", name) from None
             if data is not None:
@@ -82,9 +107,29 @@ class Pictures:
 
     def paths(self, name: str) -> list[str]:
         """Where a picture may lie, most likely first; raises Unusable for an address or an unsafe path."""
-        if _ADDRESS.match(name):
-            raise Unusable("image is an address, and pull fetches none", name)
+        if _PROTOCOL.match(name):
+            raise Unusable(ADDRESS, name)
         return [safe_relative(_filled(template, name)) for template in self._templates]
+
+    def given_digest(self) -> str | None:
+        """Digest of what was read of the user's folder so far, names and bytes in their order; None for nothing."""
+        return self._taken.hexdigest() if self._taken is not None else None
+
+    def _from_given(self, path: str) -> bytes | None:
+        """A picture of the user's folder; what is read there, or cannot be, is noted."""
+        assert self._given is not None
+        try:
+            data = _read(self._given / path)
+        except (OSError, ValueError, Unusable):
+            self._note(path, b"cannot be read")
+            raise
+        if data is not None:
+            self._note(path, hashlib.sha256(data).digest())
+        return data
+
+    def _note(self, path: str, found: bytes) -> None:
+        self._taken = self._taken or hashlib.sha256()
+        self._taken.update(plain(f"{len(path)} {path} ").encode() + found)
 
     def close(self) -> None:
         """Close the archives."""
@@ -141,15 +186,41 @@ class Pictures:
         if archive.suffix == ".zip":
             yield from ((info.filename, 0, info.file_size) for info in self._zip(archive).infolist())
             return
+        places: dict[str, tuple[int, int]] = {}
         with tarfile.open(archive, "r:") as tar:
             for member in tar:
-                if member.isreg():
-                    yield member.name.removeprefix("./"), member.offset_data, member.size
+                name = member.name.removeprefix("./")
+                place = (member.offset_data, member.size) if member.isreg() else places.get(linked_member(member))
+                if place is not None:  # folders, devices and links to nothing are no pictures: a row misses them
+                    places[name] = place
+                    yield name, *place
+            refuse_open_end(tar)
 
     def _zip(self, archive: Path) -> zipfile.ZipFile:
         if archive not in self._zips:
             self._zips[archive] = zipfile.ZipFile(archive)
         return self._zips[archive]
+
+
+def linked_member(member: tarfile.TarInfo) -> str:
+    """The member that a link of a tar is another name of; empty for what is no link, or leaves the archive."""
+    if not (member.islnk() or member.issym()):
+        return ""
+    folder = posixpath.dirname(member.name) if member.issym() else ""
+    path = posixpath.normpath(posixpath.join(folder, member.linkname))
+    return "" if path.startswith(("/", "..")) else path
+
+
+def refuse_open_end(tar: tarfile.TarFile) -> None:
+    """Refuse a tar, read to its end, that stops between two members: nobody knows how many should follow.
+
+    A compressed one has a sum over all of it, which the decompressor looks at.
+    """
+    if isinstance(tar.fileobj, io.BufferedReader):
+        tar.fileobj.seek(tar.offset)
+        block = tar.fileobj.read(tarfile.BLOCKSIZE)
+        if not block or block.strip(b"\0"):
+            raise tarfile.ReadError("it is cut off")
 
 
 def _inside_archives(path: str) -> Iterator[str]:
@@ -176,9 +247,12 @@ def _filled(template: str, name: str) -> str:
     return template[: place.start()] + name + template[place.end() :]
 
 
-def listing(folder: Path) -> list[tuple[str, int]]:
-    """``(path, bytes)`` of every file below the user's folder, sorted; his own links are followed, each folder once."""
-    found: list[tuple[str, int]] = []
+def listing(folder: Path) -> list[tuple[str, int, int]]:
+    """``(path, bytes, time)`` of every file below the user's folder, sorted; his own links are followed, each once.
+
+    The time is that of the last change of the file's entry, which nobody can set back.
+    """
+    found: list[tuple[str, int, int]] = []
     seen: set[tuple[int, int]] = set()
     for root, folders, files in os.walk(folder, followlinks=True):
         status = Path(root).stat()
@@ -186,9 +260,11 @@ def listing(folder: Path) -> list[tuple[str, int]]:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
+        folders.sort()  # of two names of one folder, the same one is taken every time
         here = Path(root)
         there = [here / name for name in files if (here / name).is_file()]  # a link that leads nowhere is no file
-        found += [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in there]
+        states = [(path.relative_to(folder).as_posix(), path.stat()) for path in there]
+        found += [(plain(name), state.st_size, state.st_ctime_ns) for name, state in states]
     return sorted(found)
 
 

@@ -33,7 +33,8 @@ def _add(files: dict[str, bytes], group: Mapping[str, Any], name: str) -> str:
     file = f"recipe-{len(files)}.json" if files else RECIPE_FILE
     files[file] = b""  # keeps the place in the numbering while the inner ones are written
     parts = [_part(files, member, name) for member in group["parts"]]
-    files[file] = dump_json({"name": name, "seed": group["seed"], "parts": parts})
+    dedup = {"dedup": _dedup(group["dedup"])} if "dedup" in group else {}
+    files[file] = dump_json({"name": name, "seed": group["seed"], "parts": parts, **dedup})
     return f"./{file}"
 
 
@@ -41,13 +42,24 @@ def _part(files: dict[str, bytes], member: Mapping[str, Any], name: str) -> dict
     draw = {key: member[key] for key in _DRAWS if key in member}
     if "parts" in member:
         return {"recipe": _add(files, member, f"{name}-{len(files)}"), **draw}
-    revision = revision_of(member["samples"])
-    part: dict[str, Any] = {"dataset": f"{member['dataset']}@{revision}" if revision else member["dataset"], **draw}
+    part: dict[str, Any] = {"dataset": _dataset(member), **draw}
     if member.get("part") is not None:
         part["part"] = member["part"]
     if member.get("filters"):
         part["filters"] = _filters(member["filters"])
     return part
+
+
+def _dataset(pinned: Mapping[str, Any]) -> str:
+    """The name of a dataset with the revision that was used."""
+    revision = revision_of(pinned["samples"])
+    return f"{pinned['dataset']}@{revision}" if revision else str(pinned["dataset"])
+
+
+def _dedup(pinned: Mapping[str, Any]) -> dict[str, Any]:
+    """What the recipe said of duplicates, the datasets to compare against named by their revisions."""
+    settings = {key: value for key, value in pinned.items() if key != "clusters"}
+    return settings | {"against": [_dataset(one) for one in pinned["against"]]}
 
 
 def _filters(pinned: list[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:

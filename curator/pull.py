@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from curator.address import DOWNLOADS
 from curator.hub import PublishedFile, download, list_repository
-from curator.origin import DOWNLOADS
 from curator.pictures import safe_relative
 from curator.raw_sample import Unusable
-from curator.selection import LISTING, RESERVED, forms, is_data, list_files, select
+from curator.selection import LISTING, RESERVED, Files, forms, is_data, list_files, select
 from registry.card import Card, Source
+from registry.damage import damaged
 from registry.errors import Refusal
 from registry.identity import digest, file_digest, short
 from registry.store import Home, Record, is_finished, read_record
@@ -48,6 +49,8 @@ class Offer:
     """Files there that the card does not ask for."""
     rows_left_out: tuple[str, ...] = ()
     """Those of them that hold rows, or seem to."""
+    links: tuple[str, ...] = ()
+    """Links there that are not followed."""
 
     @property
     def size(self) -> int:
@@ -70,14 +73,29 @@ class Pulled:
 
 def offer_from_folder(card: Card, source: Path, only: list[str] | None = None) -> Offer:
     """Look at a local folder, or at some files of it. They are hashed here, because their digest is the revision."""
-    there = list_files(source) if only is None else only
+    here = list_files(source) if only is None else Files(only, [])
+    there = here.published
     wanted = only or sorted({name for form in forms(card) for name in select(there, form.source)})
+    _refuse_strange(card, source, here)
     _refuse_nothing(card, str(source), wanted)
     files = [PublishedFile(name, (source / name).stat().st_size, file_digest(source / name)) for name in wanted]
     names_and_contents = [[file.path, file.sha256] for file in files]
     revision = f"local-{short(digest(names_and_contents))}"
     rest = sorted(set(there) - set(wanted))
-    return Offer(card.name, revision, None, None, source, files, len(rest), _with_rows(rest))
+    return Offer(card.name, revision, None, None, source, files, len(rest), _with_rows(rest), _visible(here.strange))
+
+
+def offer_from_raw(folder: Path) -> Offer:
+    """What a finished raw folder was pulled as: nothing is left to bring."""
+    record = read_record(folder)
+    try:
+        lines = (folder / LISTING).read_text(encoding="utf-8").splitlines()
+        files = [PublishedFile(**json.loads(line)) for line in lines]
+    except (OSError, ValueError, TypeError) as error:
+        raise damaged(folder / LISTING, str(error)) from None
+    settings, left_out = record.settings, sum(record.rejected.values())
+    rows = tuple(settings["left_out"])
+    return Offer(settings["dataset"], settings["revision"], None, None, folder, files, left_out, rows)
 
 
 def offer_from_hub(
@@ -109,8 +127,11 @@ def offer_from_hub(
 
 def _with_rows(names: Iterable[str]) -> tuple[str, ...]:
     """Which of these files hold rows by their names, in a form that is read or in another."""
-    visible = (name for name in names if not name.startswith("."))
-    return tuple(name for name in visible if name.lower().endswith(ROW_SUFFIXES))
+    return tuple(name for name in _visible(names) if name.lower().endswith(ROW_SUFFIXES))
+
+
+def _visible(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if not name.startswith("."))
 
 
 def pull(
@@ -191,7 +212,7 @@ def _bring(source: Path, target: Path, file: PublishedFile, *, link: bool) -> tu
     linked = False
     if link:
         with contextlib.suppress(OSError):  # another file system: copy instead
-            os.link(source, target)
+            os.link(source.resolve(), target)  # never a link to a link
             linked = True
     if not linked:
         shutil.copyfile(source, target)
@@ -215,6 +236,16 @@ def _checked_path(repo: str, path: str) -> str:
 def _refuse_nothing(card: Card, where: str, wanted: Iterable[str]) -> None:
     if not any(is_data(name) for name in wanted):
         raise Refusal(where, f"has no data file that the card '{card.name}' asks for", "correct 'source' in the card")
+
+
+def _refuse_strange(card: Card, source: Path, here: Files) -> None:
+    """Refuse links that would be data if they were followed, rather than pull a dataset that lacks them."""
+    names = {*here.published, *here.strange}
+    asked = {name for form in forms(card) for name in select(names, form.source)} & set(here.strange)
+    link = next((name for name in sorted(asked) if is_data(name)), None)
+    if link is not None:
+        leads = "out of its folder" if (source / link).exists() else "nowhere"
+        raise Refusal(str(source / link), f"is a link that leads {leads}", "put the file itself there")
 
 
 def _refuse_full_disk(home: Home, offer: Offer) -> None:

@@ -27,6 +27,8 @@ class RawSample:
     turns: list[Turn]
     file: str = ""
     """Name of the published file that held the row."""
+    place: str = ""
+    """That file and the row's line (``rows.jsonl:3``) or number (``rows.parquet#2``) in it."""
     labels: dict[str, str] = field(default_factory=dict)
     """Columns that the card's parts are told apart by -> their values as text."""
 
@@ -38,6 +40,8 @@ class Rejected:
     source_id: str
     reason: str
     detail: str = ""
+    place: str = ""
+    """Published file, and line or number in it, as in ``RawSample``."""
 
 
 class Unusable(Exception):

@@ -36,6 +36,8 @@ class Row:
     """The value of the ``id`` role, else ``<file>#<row>``."""
     values: Values
     file: str
+    place: str
+    """The file with the row's line or number in it."""
     labels: dict[str, str]
     """Columns that the card's parts are told apart by, as text."""
 
@@ -71,21 +73,21 @@ class RawFiles:
         """Every row; one that is no object comes as Rejected."""
         wanted = list(dict.fromkeys((*self.columns.values(), *self.labels)))
         numbered = (
-            (name, index, row)
+            (name, name + place, index, row)
             for path, name in [(path, path.relative_to(self.folder).as_posix()) for path in self.files]
-            for index, row in enumerate(read_rows(path, wanted, self.rows_at))
+            for index, (place, row) in enumerate(_placed_rows(path, wanted, self.rows_at))
         )
-        for name, index, row in itertools.islice(numbered, self.limit):
+        for name, place, index, row in itertools.islice(numbered, self.limit):
             if isinstance(row, DamagedLine):
-                yield Rejected(f"{name}#{index}", "line is not JSON", row.problem)
+                yield Rejected(f"{name}#{index}", "line is not JSON", row.problem, place)
                 continue
             if not isinstance(row, dict):
-                yield Rejected(f"{name}#{index}", "row is not an object", type(row).__name__)
+                yield Rejected(f"{name}#{index}", "row is not an object", type(row).__name__, place)
                 continue
             values = {role: row.get(column) for role, column in self.columns.items()}
             known = values.get("id")
             source_id = plain(str(known)) if known not in (None, "") else f"{name}#{index}"
-            yield Row(source_id, values, name, {column: _as_label(row.get(column)) for column in self.labels})
+            yield Row(source_id, values, name, place, {column: _as_label(row.get(column)) for column in self.labels})
 
     def convert(self, make: Callable[[str, Values], Made]) -> Iterator[RawSample | Rejected]:
         """Apply ``make`` to every row; what it raises as Unusable sets the row aside.
@@ -99,12 +101,12 @@ class RawFiles:
             try:
                 made = make(row.source_id, row.values)
             except Unusable as error:
-                yield Rejected(row.source_id, error.reason, error.detail)
+                yield Rejected(row.source_id, error.reason, error.detail, row.place)
                 continue
             for sample in made if isinstance(made, list) else [made]:
                 if isinstance(sample, RawSample):
-                    sample.file, sample.labels = row.file, row.labels
-                yield sample
+                    sample.file, sample.place, sample.labels = row.file, row.place, row.labels
+                yield sample if isinstance(sample, RawSample) else replace(sample, place=row.place)
 
     def option(self, name: str, *allowed: str) -> str:
         """The card's value of a format option; the first allowed one is the default."""
@@ -126,12 +128,16 @@ def read_rows(path: Path, columns: list[str] | None = None, rows_at: str | None 
 
     ``rows_at`` says where the list of rows lies when a JSON file holds an object.
     """
-    if path.suffix == ".parquet":
-        yield from _parquet_rows(path, columns)
-    elif path.suffix == ".jsonl":
-        yield from _json_lines(path)
-    else:
-        yield from _json_array(path, rows_at)
+    yield from (row for _, row in _placed_rows(path, columns, rows_at))
+
+
+def _placed_rows(path: Path, columns: list[str] | None, rows_at: str | None) -> Iterator[tuple[str, Any]]:
+    """The rows of one file, each with its line (``:1`` is the first) or its number (``#0``) there."""
+    if path.suffix == ".jsonl":
+        yield from ((f":{line}", row) for line, row in _json_lines(path))
+        return
+    rows = _parquet_rows(path, columns) if path.suffix == ".parquet" else _json_array(path, rows_at)
+    yield from ((f"#{number}", row) for number, row in enumerate(rows))
 
 
 def columns_of(path: Path, rows_at: str | None = None) -> set[str]:
@@ -178,15 +184,17 @@ class DamagedLine:
     problem: str
 
 
-def _json_lines(path: Path) -> Iterator[Any]:
+def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
-                yield json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                yield number, json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip())
+            except json.JSONDecodeError as error:
+                yield number, DamagedLine(f"line {number}: {error.msg} (column {error.colno})")
             except (ValueError, RecursionError) as error:
-                yield DamagedLine(f"line {number}: {error}")
+                yield number, DamagedLine(f"line {number}: {error}")
 
 
 def _json_array(path: Path, rows_at: str | None = None) -> Iterator[Any]:
@@ -217,39 +225,42 @@ class _Elements:
     def __init__(self, path: Path, file: Any, text: str) -> None:
         self._path, self._file, self._text = path, file, text
         self._at = 0
+        self._lines = 0
+        """Line ends before the text that is held."""
         self._first = True
         self._decoder = json.JSONDecoder()
 
     def open_array(self) -> None:
         """Step into the array that begins here."""
         if self._peek() != "[":
-            raise _damaged(self._path, "is not a JSON array of rows")
+            raise self._damaged("is not a JSON array of rows")
         self._at += 1
 
     def refuse_more(self) -> None:
         """Raise Refusal when the file goes on behind the array: a second array would be lost without a word."""
-        rest = self._text[self._at + 1 :]
-        while not rest.strip():
-            rest = self._file.read(CHUNK_CHARACTERS)
-            if not rest:
+        self._at += 1
+        while not (rest := self._text[self._at :].lstrip()):
+            self._at = len(self._text)
+            if not self._grow(None):
                 return
-        raise _damaged(self._path, f"goes on behind the array of rows ({rest.strip()[:20]!r})")
+        self._at = len(self._text) - len(rest)
+        raise self._damaged(f"goes on behind the array of rows ({rest.rstrip()[:20]!r})")
 
     def enter(self, key: str) -> None:
         """Step from the object that begins here to the value of ``key``, reading past the values before it."""
         if self._peek() != "{":
-            raise _damaged(self._path, f"has no object that could hold '{key}'")
+            raise self._damaged(f"has no object that could hold '{key}'")
         self._at += 1
         for found in self._keys():
             if found == key:
                 return
             self._value()
-        raise _damaged(self._path, f"has no '{key}'")
+        raise self._damaged(f"has no '{key}'")
 
     def values(self) -> Iterator[Any]:
         """The values of the object that begins here."""
         if self._peek() != "{":
-            raise _damaged(self._path, "holds no object of rows")
+            raise self._damaged("holds no object of rows")
         self._at += 1
         for _ in self._keys():
             yield self._value()
@@ -259,7 +270,7 @@ class _Elements:
         while self._peek() != "}":
             key = self._value()
             if self._peek() != ":":
-                raise _damaged(self._path, f"expected ':' after {key!r}")
+                raise self._damaged(f"expected ':' after {key!r}")
             self._at += 1
             self._peek()
             yield key
@@ -273,7 +284,7 @@ class _Elements:
             return _END
         if not self._first:
             if character != ",":
-                raise _damaged(self._path, f"expected ',' and found {character!r}")
+                raise self._damaged(f"expected ',' and found {character!r}")
             self._at += 1
             self._peek()
         self._first = False
@@ -284,8 +295,8 @@ class _Elements:
         while True:
             try:
                 value, end = self._decoder.raw_decode(self._text, self._at)
-            except ValueError as error:
-                self._grow(str(error))
+            except json.JSONDecodeError as error:
+                self._grow(f"a row is not JSON ({error.msg}, in line {self._lines + error.lineno})")
                 continue
             if self._text[end : end + 1] not in _AFTER_VALUE and self._grow(None):
                 continue  # a number may go on in the next chunk: "1" may become "1.5e3"
@@ -300,7 +311,7 @@ class _Elements:
                 self._at += 1
             if self._at < rest:
                 return self._text[self._at]
-            self._grow("the file ends inside the array")
+            self._grow("a row is not JSON (the file ends inside the array)")
 
     def _grow(self, problem: str | None) -> bool:
         """Read one more chunk; at the end of the file raise ``problem``, or give False when there is none."""
@@ -308,10 +319,16 @@ class _Elements:
         if not chunk or len(self._text) - self._at > MAX_ROW_CHARACTERS:
             if problem is None:
                 return False
-            raise _damaged(self._path, f"a row is not JSON ({problem})")
+            raise self._damaged(problem)
+        self._lines += self._text.count("\n", 0, self._at)
         self._text = self._text[self._at :] + chunk
         self._at = 0
         return True
+
+    def _damaged(self, problem: str) -> Refusal:
+        """A refusal that names the line where reading stopped; of a row that is not JSON, where it begins."""
+        line = 1 + self._lines + self._text.count("\n", 0, self._at)
+        return _damaged(self._path, problem, line)
 
 
 @contextlib.contextmanager
@@ -321,9 +338,12 @@ def _damage_as_refusal(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (ValueError, OverflowError, pa.ArrowException, RecursionError) as error:
-        raise _damaged(path, str(error).splitlines()[0]) from None
+    except (ValueError, OverflowError, pa.ArrowException, RecursionError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is not None:  # no permission, not there: no damage
+            raise
+        raise _damaged(path, " ".join(str(error).split()) or type(error).__name__) from None
 
 
-def _damaged(path: Path, problem: str) -> Refusal:
-    return Refusal(path.name, problem, "pull the dataset again, or report the file to its publisher")
+def _damaged(path: Path, problem: str, line: int | None = None) -> Refusal:
+    where = path.name if line is None else f"{path.name}:{line}"
+    return Refusal(where, problem, "pull the dataset again, or report the file to its publisher")

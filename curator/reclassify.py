@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curator.measure import Advance, Measured, make_measure, run_files, sample_tables, write_measure
-from curator.rules import Origin, PartRules, describe, first_text
+from curator.rules import Origin, PartRules, describe, first_text, parts_settings
 from curator.runner import HERE, Place
-from curator.samples import Samples, current_parts
+from curator.samples import Samples
 from registry.card import Part
 from registry.identity import digest, order_key
 from registry.sample import Message
@@ -106,7 +106,7 @@ class Audit:
 
 def labels_digest(samples: Samples) -> str:
     """Identity of the labels: these samples under these rules."""
-    return digest({"labels": VERSION, "samples": samples.record.digest, "parts": current_parts(samples.card)})
+    return digest({"labels": VERSION, "samples": samples.record.digest, "parts": parts_settings(samples.card.parts)})
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def label_file(task: LabelFile) -> Iterator[int]:
     def measured(table: pa.Table) -> pa.Table:
         import pyarrow as pa
 
-        found = [_label(row, _decide(rules, row)) for row in _rows(table)]
+        found = [_label(row, part) for row, part in _decided(rules, table)]
         parts, categories = [part for part, _ in found], [category for _, category in found]
         return pa.table({"id": table.column("id"), "part": parts, "category": categories}, schema=_schema())
 
@@ -138,7 +138,7 @@ def labels(home: Home, samples: Samples, advance: Advance | None = None, place: 
         kind="measures",
         name=NAME,
         digest=labels_digest(samples),
-        settings={"parts": current_parts(samples.card)},
+        settings={"parts": parts_settings(samples.card.parts)},
         versions={"labels": str(VERSION)},
         command=f"curator reclassify {samples.card.name}",
     )
@@ -156,8 +156,7 @@ def audit(samples: Samples, advance: Advance | None = None) -> Audit:
     moves: dict[tuple[Label, Label], Move] = {}
     for path in samples.files():
         for table in sample_tables(path):
-            for row in _rows(table):
-                part = _decide(rules, row)
+            for row, part in _decided(rules, table):
                 before, after = (row["part"], row["category"]), _label(row, part)
                 rule = describe(part.rule) if part is not None else "no rule takes it: it stays"
                 move = moves.setdefault((before, after), Move(before, after, rule))
@@ -176,13 +175,14 @@ def categories_after(audited: Audit) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def _rows(table: pa.Table) -> Iterable[dict[str, Any]]:
+def _decided(rules: PartRules, table: pa.Table) -> Iterable[tuple[dict[str, Any], Part | None]]:
+    """Every row with the part that takes it now."""
     rows: list[dict[str, Any]] = table.to_pylist()
-    return rows
-
-
-def _decide(rules: PartRules, row: dict[str, Any]) -> Part | None:
-    return rules.part_of(Origin(row["source_id"], part=row["part"]), row["messages"])
+    return zip(
+        rows,
+        rules.parts_of([(Origin(row["source_id"], part=row["part"]), row["messages"]) for row in rows]),
+        strict=True,
+    )
 
 
 def _label(row: dict[str, Any], part: Part | None) -> Label:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from curator.duplicates.scope import NAME as DUPLICATES
+from curator.duplicates.scope import Scope
 from curator.measure import checked_columns, measure_digest, measure_folder
 from curator.reclassify import NAME as LABELS
 from curator.reclassify import labels_digest
 from curator.samples import Samples, find_samples
 from registry.errors import Refusal, did_you_mean
-from registry.identity import digest
+from registry.identity import digest, short
 from registry.mix import MIX_VERSION
-from registry.recipe import Bounds, Recipe, RecipePart, load_recipe
+from registry.recipe import Bounds, Dedup, Recipe, RecipePart, load_recipe
 from registry.store import Home, is_finished
 
 Filters = list[tuple[str, dict[str, Bounds]]]
@@ -77,6 +79,34 @@ class Leaf:
 
 
 @dataclass(frozen=True)
+class Deduplication:
+    """What a recipe says of duplicates, for the samples that it names."""
+
+    wanted: Dedup
+    samples: tuple[Samples, ...]
+    """Each folder once, in the order of the recipe: rows of the earliest one stay."""
+    against: tuple[Samples, ...]
+
+    def scopes(self) -> list[tuple[list[Samples], Scope]]:
+        """What is searched together: the folders of the recipe that duplicates are dropped from, and the scope."""
+        together = [[one] for one in self.samples] if self.wanted.scope == "dataset" else [list(self.samples)]
+        return [(folders, Scope.of([*folders, *self.against], self.wanted)) for folders in together]
+
+    def plain(self) -> dict[str, Any]:
+        """JSON form with everything pinned."""
+        against = [{"dataset": s.card.name, "samples": s.folder.name} for s in self.against]
+        settings = self.wanted.model_dump(mode="json", exclude={"against"})
+        return settings | {"against": against, "clusters": [scope.digest() for _, scope in self.scopes()]}
+
+    def inputs(self) -> Iterator[tuple[str, str]]:
+        """Folder -> digest of what a mix reads because of this."""
+        for _, scope in self.scopes():
+            for one in scope.samples:
+                yield f"samples/{one.folder.name}", one.record.digest
+                yield f"measures/{one.folder.name}/{DUPLICATES}-{short(scope.digest())}", scope.digest()
+
+
+@dataclass(frozen=True)
 class Group:
     """A recipe inside a recipe, or the recipe itself."""
 
@@ -84,10 +114,20 @@ class Group:
     seed: int
     members: list[Leaf | Group]
     draw: Draw
+    dedup: Deduplication | None = None
 
     def plain(self) -> dict[str, Any]:
         """JSON form; the name is for people and no part of the identity."""
-        return {"seed": self.seed, "parts": [member.plain() for member in self.members]} | self.draw.plain()
+        dedup = {"dedup": self.dedup.plain()} if self.dedup else {}
+        return {"seed": self.seed, "parts": [member.plain() for member in self.members]} | dedup | self.draw.plain()
+
+    def dedups(self) -> Iterator[Deduplication]:
+        """What this recipe and those inside it say of duplicates, the inner ones first."""
+        for member in self.members:
+            if isinstance(member, Group):
+                yield from member.dedups()
+        if self.dedup:
+            yield self.dedup
 
     def leaves(self) -> Iterator[Leaf]:
         """All leaves, in order."""
@@ -123,7 +163,16 @@ class Resolver:
     def _group(self, recipe: Recipe, draw: Draw, outer: Filters, path: tuple[str, ...]) -> Group:
         filters = _joined(outer, recipe.filters)
         members = [self._member(recipe, part, _joined(filters, part.filters), path) for part in recipe.parts]
-        return Group(recipe.name, recipe.seed, members, draw)
+        group = Group(recipe.name, recipe.seed, members, draw)
+        return group if recipe.dedup is None else replace(group, dedup=self._dedup(group, recipe.dedup))
+
+    def _dedup(self, group: Group, wanted: Dedup) -> Deduplication:
+        samples = {leaf.samples.folder.name: leaf.samples for leaf in group.leaves()}
+        against = {one.folder.name: one for one in map(self.samples, wanted.against)}
+        for name in samples.keys() & against.keys():
+            what = f"compares against '{samples[name].card.name}', which is in the mix"
+            raise Refusal(f"recipe '{group.name}'", what, "take it out of 'against': its rows are compared anyway")
+        return Deduplication(wanted, tuple(samples.values()), tuple(against[name] for name in sorted(against)))
 
     def _member(self, recipe: Recipe, part: RecipePart, filters: Filters, path: tuple[str, ...]) -> Leaf | Group:
         draw = Draw.of(part)
@@ -157,6 +206,12 @@ def missing_measures(home: Home, group: Group) -> list[tuple[Samples, str]]:
             if not is_finished(measure_folder(home, leaf.samples, name, identity)):
                 wanted[leaf.samples.folder.name, name] = (leaf.samples, name)
     return list(wanted.values())
+
+
+def missing_clusters(home: Home, group: Group) -> list[Scope]:
+    """What a mix needs to be searched for duplicates, and nobody has searched yet, each once."""
+    scopes = {scope.digest(): scope for dedup in group.dedups() for _, scope in dedup.scopes()}
+    return [scope for scope in scopes.values() if scope.missing(home)]
 
 
 def _joined(outer: Filters, inner: Mapping[str, dict[str, Bounds]]) -> Filters:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from curator.normalise import form_settings
+from curator.rules import parts_settings
 from curator.selection import readable_forms
 from registry.card import Card, load_card
 from registry.errors import Refusal
@@ -35,16 +36,11 @@ class Samples:
     @property
     def relabelled(self) -> bool:
         """True when the card's parts changed since: their current rules are then applied as a measure."""
-        return bool(self.record.settings["parts"] != current_parts(self.card))
+        return bool(self.record.settings["parts"] != parts_settings(self.card.parts))
 
     def files(self) -> list[Path]:
         """The parquet files of samples, in order."""
         return sorted(self.folder.glob("part-*.parquet"))
-
-
-def current_parts(card: Card) -> list[dict[str, Any]]:
-    """The parts of a card as far as they decide labels."""
-    return [part.model_dump(mode="json", include={"name", "category", "rule"}) for part in card.parts]
 
 
 def find_samples(home: Home, dataset: str) -> Samples:

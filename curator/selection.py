@@ -23,6 +23,8 @@ LISTING = "published.jsonl"
 """One line a file of a raw folder: path, size, sha256."""
 RESERVED = {RECORD, COST, LISTING}
 """Files of ours at the top of a raw folder."""
+HUB_CACHE = ("datasets--", "models--", "spaces--")
+"""How the folder of a repository begins in the cache of the Hub's client."""
 _SPLITS = ("train", "training", "test", "testing", "validation", "valid", "val", "dev", "eval")
 
 
@@ -88,9 +90,14 @@ def readable_forms(card: Card, repo: str | None = None) -> list[Form]:
     return [form for form in forms(card, repo) if form.format in known]
 
 
-def recognise(card: Card, folder: Path, repo: str | None = None) -> tuple[Form, RawFiles]:
-    """The first form whose files and columns are there; raises Refusal listing what each form misses."""
-    available = list_files(folder)
+def recognise(
+    card: Card, folder: Path, repo: str | None = None, available: list[str] | None = None
+) -> tuple[Form, RawFiles]:
+    """The first form whose files and columns are there; raises Refusal listing what each form misses.
+
+    ``available``: the files of the folder that count; None = all.
+    """
+    available = list_files(folder).published if available is None else available
     misses = []
     for form in readable_forms(card, repo):
         files = [folder / name for name in select(available, form.source) if is_data(name)]
@@ -136,14 +143,44 @@ def is_data(name: str) -> bool:
     return path.suffix in DATA_SUFFIXES and path.name not in ("dataset_infos.json", "dataset_info.json")
 
 
-def list_files(folder: Path) -> list[str]:
-    """All published files below ``folder`` as sorted relative posix names; links are not followed."""
-    found = []
-    for root, _, here_are in os.walk(folder, onerror=_refuse_unreadable):
-        here = Path(root)
-        files = [here / name for name in here_are if not (here / name).is_symlink() and (here / name).is_file()]
-        found += [file.relative_to(folder).as_posix() for file in files]
-    return sorted(set(found) - RESERVED)
+@dataclass(frozen=True)
+class Files:
+    """What lies below a folder, as sorted relative posix names."""
+
+    published: list[str]
+    """Files, and links to files that stay inside."""
+    strange: list[str]
+    """Links to files that leave the folder or lead nowhere, and links to folders: none is followed."""
+
+
+def list_files(folder: Path) -> Files:
+    """All published files below ``folder``. A link may lead to a file of the same folder, or of the same Hub cache."""
+    published, strange = [], []
+    allowed = _may_hold(folder.resolve())
+    for root, folders, files in os.walk(folder, onerror=_refuse_unreadable):
+        strange += [path for name in folders if (path := Path(root, name)).is_symlink()]
+        for path in (Path(root, name) for name in files):
+            if path.is_symlink() and not _leads_into(path, allowed):
+                strange.append(path)
+            elif path.is_file():
+                published.append(path)
+    names = ({path.relative_to(folder).as_posix() for path in paths} for paths in (published, strange))
+    return Files(*(sorted(found - RESERVED) for found in names))
+
+
+def _may_hold(folder: Path) -> list[Path]:
+    """Where the links of a folder may lead: into it, and for a snapshot of the Hub's cache to the blobs beside it."""
+    repository = folder.parent.parent
+    is_snapshot = folder.parent.name == "snapshots" and repository.name.startswith(HUB_CACHE)
+    return [folder, repository / "blobs"] if is_snapshot else [folder]
+
+
+def _leads_into(link: Path, allowed: list[Path]) -> bool:
+    try:
+        target = link.resolve(strict=True)
+    except (OSError, RuntimeError):  # nowhere, or in a circle
+        return False
+    return target.is_file() and any(target.is_relative_to(folder) for folder in allowed)
 
 
 def _refuse_unreadable(error: OSError) -> None:

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from registry.discovery import checked_name, names
 from registry.errors import Refusal, did_you_mean
 from registry.identity import digest
+from registry.pattern import check_pattern
 from registry.store import Home
 from registry.taxonomy import SLUGS
 from registry.yaml_file import StrictModel, load
@@ -53,7 +54,7 @@ class Alternate(StrictModel):
 
 
 class Rule(StrictModel):
-    """Which samples belong to a part. Every condition that is given must hold."""
+    """Which samples belong to a part. Every condition that is given must hold; expressions are RE2's."""
 
     turns_min: int | None = None
     """At least this many questions."""
@@ -69,14 +70,16 @@ class Rule(StrictModel):
     columns: dict[str, str] = Field(default_factory=dict)
     """Column -> regular expression (search) on its value as text; a missing value is empty text."""
 
+    def patterns(self) -> list[tuple[str, str]]:
+        """What is looked at, and the regular expression it must hold."""
+        given = [("request", self.request), ("answer", self.answer), ("source_id", self.source_id)]
+        return [(name, pattern) for name, pattern in given if pattern is not None] + list(self.columns.items())
+
     @field_validator("request", "answer", "source_id")
     @classmethod
     def _compiles(cls, pattern: str | None) -> str | None:
         if pattern is not None:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"not a regular expression ({error})") from None
+            check_pattern(pattern)
         return pattern
 
     @field_validator("columns")

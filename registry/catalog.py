@@ -207,8 +207,7 @@ class Catalog:
     @classmethod
     def for_query(cls, home: Path, sql: str) -> Catalog:
         """The catalogue with the views whose names occur in ``sql``; all of them when none does."""
-        words = set(re.findall(r"[a-z_]+", sql.lower()))
-        return cls(home, [name for name in TABLES if name in words] or None)
+        return cls(home, tables_named(sql) or None)
 
     def __enter__(self) -> Self:
         return self
@@ -233,7 +232,7 @@ class Catalog:
             described = cursor.description or []
             first = cursor.fetchmany(ROWS_AT_ONCE)
         except duckdb.Error as error:
-            raise _query_refusal(error) from None
+            raise self._refusal(error) from None
         names, types = [str(column[0]) for column in described], [str(column[1]) for column in described]
         return Answer(names, types, self._batches(first, cursor))
 
@@ -248,11 +247,11 @@ class Catalog:
                 yield batch
                 batch = cursor.fetchmany(ROWS_AT_ONCE)
         except duckdb.Error as error:
-            raise _query_refusal(error) from None
+            raise self._refusal(error) from None
 
     def _fill(self, name: str, table: Table) -> None:
         if table.rows is None:
-            self._connection.execute(_samples_view(name, table, facts.sample_files(self._found.home)))
+            self._fill_samples(name, table)
             return
         rows = [{column: row.get(column) for column in table.columns} for row in table.rows(self._found)]
         nested = [column for column, kind in table.columns.items() if kind == "JSON"]
@@ -264,6 +263,34 @@ class Catalog:
             f"CREATE TABLE {name} AS SELECT {chosen} FROM (SELECT unnest(from_json(?::JSON, ?)) AS row)",  # noqa: S608 - names are ours
             [json.dumps(rows), json.dumps([types])],
         )
+
+    def _fill_samples(self, name: str, table: Table) -> None:
+        """A view over the samples; DuckDB reads the first file's head for it."""
+        import duckdb
+
+        try:
+            self._connection.execute(_samples_view(name, table, facts.sample_files(self._found.home)))
+        except duckdb.Error as error:
+            raise self._refusal(error) from None
+
+    def _refusal(self, error: Exception, lines_before: int = 0) -> Refusal:
+        """What went wrong with a query: the first samples file that cannot be read, or else what DuckDB says."""
+        import duckdb
+
+        from registry.damage import damaged  # loads pydantic, which an answer does without
+
+        about_a_file = isinstance(error, (duckdb.IOException, duckdb.InvalidInputException)) and ".parquet" in str(
+            error
+        )
+        if about_a_file or type(error) is duckdb.Error:  # its reader of thrift names no file, nor a kind of error
+            for path in facts.sample_files(self._found.home):
+                try:
+                    cursor = self._connection.execute(f"FROM read_parquet([{quoted(_without_glob(str(path)))}])")
+                    while cursor.fetchmany(ROWS_AT_ONCE):
+                        pass
+                except duckdb.Error as damage:
+                    return damaged(path, str(damage).splitlines()[0])
+        return _query_refusal(error, lines_before)
 
     def _lock(self) -> None:
         """From here on: no file but samples, no network, no extension, no spilling to disk, no change of this."""
@@ -296,7 +323,13 @@ class Catalog:
             if "CTE" in str(error) and "not allowed" in str(error):
                 what = "a WITH clause that writes"
                 raise Refusal("query", what, "the catalogue is read-only: give one SELECT") from None
-            raise _query_refusal(error, lines_before=1) from None
+            raise self._refusal(error, lines_before=1) from None
+
+
+def tables_named(sql: str) -> list[str]:
+    """The tables whose names occur in a query."""
+    words = set(re.findall(r"[a-z_]+", sql.lower()))
+    return [name for name in TABLES if name in words]
 
 
 def quoted(text: str) -> str:

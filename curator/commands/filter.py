@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 @click.command(name="filter")
 @click.argument("dataset", required=False)
-@click.option("--filter", "filters", multiple=True, metavar="NAME", help="Filter to run (repeat); default: all.")
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="NAME",
+    help="Filter to run (repeat); default: all that are installed.",
+)
 @click.option(
     "--bound",
     "bounds",

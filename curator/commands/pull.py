@@ -14,12 +14,16 @@ from curator.output import Advance, note, print_fields, print_json, print_table,
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from curator.address import Remote
+    from curator.addresses import Fetching
     from curator.normalise import Look, Normalised
     from curator.pull import Offer, Pulled
     from registry.card import Card
     from registry.store import Home
 
 POLICIES = ("any", "limit", "complete")
+FETCHING = ("allow_private", "fetch_timeout", "retries", "retry_failed", "min_side")
+"""Options that say how --fetch is done."""
 
 
 @click.command(name="pull")
@@ -37,6 +41,26 @@ POLICIES = ("any", "limit", "complete")
     metavar="FOLDER",
     help="Pictures that the rows name and the dataset does not hold (it has e.g. coco/train2017/ in it).",
 )
+@click.option("--fetch", is_flag=True, help="Download the pictures that rows name by their addresses (img2dataset).")
+@click.option(
+    "--allow-private",
+    is_flag=True,
+    help="Fetch from private networks and this machine too. Proxies of the environment are never used.",
+)
+@click.option(
+    "--fetch-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="S",
+    help="Seconds that one picture may take; a third of it without a byte. [default: 30]",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(0, 20),
+    metavar="N",
+    help="Further attempts at a picture after a failure that may pass. [default: 1]",
+)
+@click.option("--retry-failed", is_flag=True, help="Fetch again what did not arrive in an earlier fetch.")
+@click.option("--min-side", type=click.IntRange(min=1), metavar="N", help="Set fetched pictures aside below N pixels.")
 @click.option("--repo", metavar="ORG/NAME", help="Another copy that the card names as an alternate.")
 @click.option("--revision", metavar="REV", help="Branch, tag or commit; default: the card's, else the newest.")
 @click.option(
@@ -59,7 +83,8 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
     r"""Download DATASETs at a fixed revision and normalise them to samples.
 
     Rows that cannot be used are set aside with a reason, and a ledger says what was declared, found, kept and
-    missing. What is done already is not done again; a run that was stopped is continued by the same command.
+    missing. What is done already is not done again; a run that was stopped is continued by the same command. A file
+    at an address is taken to be the same while its server gives the same ETag (or date) and length.
     Gated datasets need HF_TOKEN.
 
     \b
@@ -67,6 +92,7 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
       curator pull tabmwp --dry-run
       curator pull openmoji --from ~/data/openmoji --json
       curator pull vsr sharegpt4v --images ~/pictures --limit 100
+      curator pull laion-gpt4v --fetch --limit 500
     """
     from curator.arrow import import_arrow
     from curator.normalise import Look
@@ -75,14 +101,20 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
     from registry.store import Home
 
     import_arrow()
+    if origin["source"] == "":
+        raise click.UsageError("Invalid value for '--from': the path is empty, as that of a variable that is not set")
     given = [f"--{'from' if name == 'source' else name}" for name in ("source", "repo", "revision") if origin[name]]
     if given and len(datasets) > 1:
         raise Refusal(given[0], "is for one dataset", "name one dataset, or leave it out")
     look = Look(origin.pop("limit"), origin.pop("images"))
+    fetching = _fetching({name: origin.pop(name) for name in ("fetch", *FETCHING)})
     cards = [load_card(name, Home(home)) for name in datasets]
-    results = [_pull_one(Home(home), card, look, policy, dry_run, origin, as_json) for card in cards]
-    if as_json:
-        print_json(results[0] if len(results) == 1 else results)
+    results: list[dict[str, Any]] = []
+    try:
+        results.extend(_pull_one(Home(home), card, look, fetching, policy, dry_run, origin, as_json) for card in cards)
+    finally:  # what was done is said, also where a later one is refused
+        if as_json and (results or len(cards) > 1):
+            print_json(results[0] if len(cards) == 1 else results)
     short = {name: told for name, result in zip(datasets, results, strict=True) if (told := _shortfalls(result))}
     if policy == "complete" and short and not dry_run:
         what = "; ".join(f"{name}: {', '.join(told)}" for name, told in short.items())
@@ -90,42 +122,73 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
 
 
 def _pull_one(
-    home: Home, card: Card, look: Look, policy: str, dry_run: bool, origin: dict[str, Any], as_json: bool
+    home: Home,
+    card: Card,
+    look: Look,
+    fetching: Fetching | None,
+    policy: str,
+    dry_run: bool,
+    origin: dict[str, Any],
+    as_json: bool,
 ) -> dict[str, Any]:
     """Pull and normalise one dataset; what ``--json`` prints of it."""
     from curator.normalise import normalise
     from curator.pull import pull
 
-    with _offer(home, card, origin) as offer:
+    remote = _remote(origin)
+    known = remote.known(home, card) if remote is not None else None
+    if dry_run and remote is not None and known is None:
+        return _print_remote(card, remote, as_json)
+    with _offer(home, card, origin, remote, known) as offer:
         if dry_run:
-            return _print_offer(offer, offer.folder(home), as_json)
+            return _print_offer(home, card, offer, look, fetching, as_json)
+        for link in offer.links:
+            note(f"{card.name}: {link} is a link to a folder or out of this one, and is not followed")
         bar = progress(f"pull {card.name}", len(offer.files), "files") if offer.repo is None else _download(offer)
         with bar as advance:
             pulled = pull(home, offer, endpoint=origin["endpoint"], link=origin["link"], advance=advance)
+        if remote is not None:
+            remote.remember(home, card, pulled.folder)
+    if fetching is not None:
+        look = _fetch(home, card, pulled.folder, look, fetching)
     with progress(f"normalise {card.name}", look.limit, "rows") as advance:
         allow = policy == "any"
         made = normalise(home, card, pulled.folder, look=look, allow_rejected=allow, advance=advance)
     if made.already_there:
         done = "pictures that were missing were put back" if made.restored else "nothing to do, these samples are here"
         note(f"{card.name}: {done}")
-    return _print_result(pulled, made, as_json)
+    return _print_result(pulled, made, look, as_json)
+
+
+def _remote(origin: dict[str, Any]) -> Remote | None:
+    """What the server says of the address that ``--from`` names; None for anything else."""
+    from curator.address import ask, is_address
+    from curator.origin import READABLE
+    from registry.errors import Refusal
+
+    given = [f"--{name}" for name in ("repo", "revision") if origin[name]]
+    if origin["source"] and given:
+        raise Refusal("--from", f"has no {' and '.join(given)}", "leave one of them out")
+    return ask(origin["source"], READABLE) if origin["source"] and is_address(origin["source"]) else None
 
 
 @contextlib.contextmanager
-def _offer(home: Home, card: Card, origin: dict[str, Any]) -> Iterator[Offer]:
-    """What a pull would bring, from what ``--from`` names or else from the Hub."""
+def _offer(
+    home: Home, card: Card, origin: dict[str, Any], remote: Remote | None, known: Path | None
+) -> Iterator[Offer]:
+    """What a pull would bring, from what ``--from`` names (in the raw folder ``known`` already) or from the Hub."""
     from curator.origin import local_copy
-    from curator.pull import offer_from_folder, offer_from_hub
-    from registry.errors import Refusal
+    from curator.pull import offer_from_folder, offer_from_hub, offer_from_raw
 
-    if origin["source"] is None:
+    if known is not None:
+        yield offer_from_raw(known)
+    elif origin["source"] is None:
         yield offer_from_hub(card, repo=origin["repo"], revision=origin["revision"], endpoint=origin["endpoint"])
-        return
-    given = [f"--{name}" for name in ("repo", "revision") if origin[name]]
-    if given:
-        raise Refusal("--from", f"has no {' and '.join(given)}", "leave one of them out")
-    with local_copy(home, origin["source"]) as local:
-        yield offer_from_folder(card, local.folder, local.only)
+    else:
+        with local_copy(home, origin["source"], remote) as local:
+            for name in local.left_out:
+                note(f"{card.name}: {name} is a link to no file of the archive, or a device, and is left out")
+            yield offer_from_folder(card, local.folder, local.only)
 
 
 @contextlib.contextmanager
@@ -135,8 +198,56 @@ def _download(offer: Offer) -> Iterator[Advance]:
     yield lambda _files: None
 
 
-def _print_offer(offer: Offer, folder: Path, as_json: bool) -> dict[str, Any]:
-    fields = {
+def _fetching(given: dict[str, Any]) -> Fetching | None:
+    """How to fetch, or None; Refusal for options that nothing would heed."""
+    from curator.addresses import Fetching
+    from curator.fetch import Effort, Rules
+    from curator.fetching.workers import refuse_without_library
+    from registry.errors import Refusal
+
+    if not given["fetch"]:
+        named = [name for name in FETCHING if given[name] is not None and given[name] is not False]
+        idle = [f"--{name.replace('_', '-')}" for name in named]
+        if idle:
+            raise Refusal(idle[0], "says how to fetch, and --fetch is not given", "pass --fetch, or leave it out")
+        return None
+    refuse_without_library()
+    rules = Rules(given["allow_private"], given["min_side"] or Rules.min_side)
+    retries = Effort.retries if given["retries"] is None else given["retries"]
+    return Fetching(rules, Effort(given["fetch_timeout"] or Effort.seconds, retries), given["retry_failed"])
+
+
+def _fetch(home: Home, card: Card, raw: Path, look: Look, fetching: Fetching) -> Look:
+    """The look with the pictures that the rows name by address."""
+    import os
+
+    from curator.addresses import with_fetched
+
+    if any(os.environ.get(name) for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")):
+        note("--fetch uses no proxy: what connects through one cannot be kept out of private networks")
+
+    @contextlib.contextmanager
+    def told(addresses: int) -> Iterator[Advance]:
+        note(f"{card.name}: {addresses:,} addresses")
+        with progress(f"fetch {card.name}", addresses, "pictures") as advance:
+            yield advance
+
+    return with_fetched(home, card, raw, look, fetching, told)
+
+
+def _print_remote(card: Card, remote: Remote, as_json: bool) -> dict[str, Any]:
+    """What is known of an address before it is downloaded; its revision is a digest of what is there."""
+    fields = {"dataset": card.name, "from": remote.address, "version": remote.version or None, "bytes": remote.size}
+    if not as_json:
+        print_fields(fields.items())
+    return fields
+
+
+def _print_offer(
+    home: Home, card: Card, offer: Offer, look: Look, fetching: Fetching | None, as_json: bool
+) -> dict[str, Any]:
+    raw = offer.folder(home)
+    fields: dict[str, Any] = {
         "dataset": offer.name,
         "revision": offer.revision,
         "from": offer.repo or str(offer.source),
@@ -144,14 +255,22 @@ def _print_offer(offer: Offer, folder: Path, as_json: bool) -> dict[str, Any]:
         "files": len(offer.files),
         "bytes": offer.size,
         "left_out": offer.left_out,
-        "raw": str(folder),
+        "raw": str(raw),
     }
+    if fetching is not None:
+        from curator.addresses import count_in_folder
+
+        here = next((folder for folder in (raw, offer.source) if folder is not None and folder.is_dir()), None)
+        names = [file.path for file in offer.files]
+        fields["addresses"] = None if here is None else count_in_folder(card, here, names, look.limit)
+        if here is None:
+            note(f"{card.name}: how many addresses its rows name is known when its files are here")
     if not as_json:
         print_fields(fields.items())
     return fields
 
 
-def _print_result(pulled: Pulled, made: Normalised, as_json: bool) -> dict[str, Any]:
+def _print_result(pulled: Pulled, made: Normalised, look: Look, as_json: bool) -> dict[str, Any]:
     from curator.ledger import read_ledger
 
     record = made.record
@@ -162,13 +281,18 @@ def _print_result(pulled: Pulled, made: Normalised, as_json: bool) -> dict[str, 
         "rows_out": record.rows_out,
         "rejected": sum(record.rejected.values()),
     }
+    account = look.fetched.account if look.fetched else {}
+    if look.fetched:
+        fields |= {"fetched": str(look.fetched.folder), "addresses": account["planned"], "arrived": account["arrived"]}
     ledger = read_ledger(made.folder)
     for name in pulled.record.settings.get("left_out", []):
         note(f"{ledger['dataset']}: {name} is not asked for by the card, and was left out")
     if not as_json:
         print_fields(fields.items())
         _print_ledger(ledger)
-    return {**fields, "rejected": record.rejected, "digest": record.digest, "ledger": ledger}
+        _print_account(account)
+    told = {"account": account} if account else {}
+    return {**fields, "rejected": record.rejected, "digest": record.digest, "ledger": ledger, **told}
 
 
 def _print_ledger(ledger: dict[str, Any]) -> None:
@@ -188,6 +312,15 @@ def _print_ledger(ledger: dict[str, Any]) -> None:
     if ledger["missing_images"]:
         click.echo()
         print_table(("folder of missing pictures", "rows"), list(ledger["missing_images"].items()))
+
+
+def _print_account(account: dict[str, Any]) -> None:
+    """What became of addresses that gave no picture, and at which hosts."""
+    if account.get("failed"):
+        click.echo()
+        print_table(("picture did not arrive", "addresses"), sorted(account["failed"].items(), key=lambda row: -row[1]))
+        click.echo()
+        print_table(("host", "addresses"), list(account["hosts"].items()))
 
 
 def _shortfalls(result: dict[str, Any]) -> list[str]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SHOWN_ROWS = 1000
 """Rows of a text table; --json and --csv print all."""
 
+CARD_TABLES = {"datasets", "parts"}
+"""Tables that are filled from cards; all others tell of the data home."""
+
 
 @click.command(name="query")
 @click.argument("sql", required=False)
@@ -41,8 +44,8 @@ def command(sql: str | None, file: Path | None, as_csv: bool, show_tables: bool,
       curator query "SELECT mix, benchmark, avg(score), count(*) FROM scores GROUP BY ALL" --csv
       curator query -f question.sql
     """
-    from curator.output import print_csv, print_json_rows
-    from registry.catalog import Catalog
+    from curator.output import note_absent, print_csv, print_json_rows
+    from registry.catalog import Catalog, tables_named
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv were both given: choose one")
@@ -52,6 +55,8 @@ def command(sql: str | None, file: Path | None, as_csv: bool, show_tables: bool,
     text = _sql_text(sql, file)
     with Catalog.for_query(home, text) as catalog:
         answer = catalog.query(text)
+        if set(tables_named(text)) - CARD_TABLES:
+            note_absent(home)
         if as_csv:
             print_csv(answer.columns, (row for batch in answer.batches for row in batch))
         elif as_json:

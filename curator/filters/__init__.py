@@ -1,7 +1,7 @@
 """One module a filter, found by its name. A filter measures; what a measure must be is said by a recipe.
 
 Each declares ``VERSION`` (raised when a measured value would change), ``COLUMNS`` (name -> ``Column`` with
-unit, meaning and direction), ``NEEDS_PICTURES`` and ``measure(batch)``, which gives one array a column. A null
-means that the measure does not apply to the sample (a size without a picture): such a sample stays whatever
-the bounds are.
+unit, meaning and direction), ``NEEDS_PICTURES``, ``LIBRARY`` (import name and extra) if it needs one that is not
+always installed, and ``measure(batch)``, which gives one array a column. A null means that the measure does not
+apply to the sample (a size without a picture): such a sample stays whatever the bounds are.
 """

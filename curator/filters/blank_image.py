@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.batch import Batch, Column, least, with_nulls
+from registry.image_decoder import eight_bits
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from PIL.Image import Image
 
-VERSION = 1
+VERSION = 2
 NEEDS_PICTURES = True
 COLUMNS = {
     "grey_deviation": Column("grey levels 0..127.5", "standard deviation of the plainest picture", "float32"),
@@ -38,4 +39,4 @@ def _grey_deviation(picture: Image) -> float:
         page = PIL.Image.new("RGBA", picture.size, "white")
         page.alpha_composite(picture)
         picture = page
-    return float(np.asarray(picture.convert("L"), dtype=np.float64).std())
+    return float(np.asarray(eight_bits(picture).convert("L"), dtype=np.float64).std())

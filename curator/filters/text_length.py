@@ -1,45 +1,45 @@
-"""How long a conversation is: characters and words of all its text, and its number of questions."""
+"""How long a conversation is: characters and words of all its text, of its answers, and its number of questions."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from curator.batch import Batch, Column, Texts
+from curator.batch import Batch, Column, least, with_nulls
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
 NEEDS_PICTURES = False
 COLUMNS = {
     "chars": Column("characters", "Unicode characters of all messages"),
     "words": Column("words", "runs of characters without blanks, of all messages"),
     "answer_words": Column("words", "of the answers alone"),
+    "shortest_answer_words": Column("words", "of the shortest answer"),
+    "longest_answer_words": Column("words", "of the longest answer"),
     "turns": Column("questions", "user messages"),
 }
 
 
 def measure(batch: Batch) -> dict[str, pa.Array]:
-    """One value a sample, never null."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+    """One value a sample; null for shortest and longest answer when there is none."""
+    from curator.kernels.counts import lengths
 
     texts, n = batch.texts, len(batch)
-    chars = np.bincount(texts.sample, weights=np.asarray(pc.utf8_length(texts.texts)), minlength=n)
+    characters, words = lengths(texts.flat)
+    said = texts.answer
+    # An answer may be cut into several text parts; its words are those of all of them.
+    of_message = np.bincount(texts.message[said], weights=words[said])
+    answers, first = np.unique(texts.message[said], return_index=True)
+    sample, answer_words = texts.sample[said][first], of_message[answers]
     values = {
-        "chars": chars,
-        "words": _words(texts, n),
-        "answer_words": _words(texts.answers(), n),
-        "turns": batch.turns(),
+        "chars": np.bincount(texts.sample, weights=characters, minlength=n),
+        "words": np.bincount(texts.sample, weights=words, minlength=n),
+        "answer_words": np.bincount(texts.sample[said], weights=words[said], minlength=n),
+        "shortest_answer_words": least(sample, answer_words, n),
+        "longest_answer_words": -least(sample, -answer_words, n),
+        "turns": batch.turns().astype(np.float64),
     }
-    return {name: pa.array(value.astype(np.int32)) for name, value in values.items()}
-
-
-def _words(texts: Texts, n_samples: int) -> npt.NDArray[np.float64]:
-    import pyarrow.compute as pc
-
-    counts = np.asarray(pc.count_substring_regex(texts.texts, pattern=r"\S+"))
-    return np.bincount(texts.sample, weights=counts, minlength=n_samples).astype(np.float64)
+    return {name: with_nulls(value, "int32") for name, value in values.items()}

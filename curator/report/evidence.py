@@ -11,6 +11,7 @@ from typing import Any
 from curator.report.ancestry import Ancestor, Ancestry
 from curator.report.tables import Cell, Table
 from curator.report.wording import category_title, plural
+from registry.damage import table_of
 from registry.mix import PartCount
 from registry.store import COST
 from registry.trial import Decision
@@ -120,10 +121,9 @@ def _labels(source: Ancestor, ancestry: Ancestry) -> Path | None:
 def _part_sizes(folder: Path) -> list[tuple[str, str, int]]:
     """Part, category and rows of a samples (or labels) folder, counted from its two small columns."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     columns = ["part", "category"]
-    tables = [pq.read_table(path, columns=columns) for path in sorted(folder.glob("part-*.parquet"))]
+    tables = [table_of(path, columns) for path in sorted(folder.glob("part-*.parquet"))]
     if not tables:
         return []
     grouped = pa.concat_tables(tables).group_by(columns).aggregate([([], "count_all")])

@@ -11,7 +11,8 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from registry.images import FORMATS, BadImage, inspect
+from registry.image_decoder import FORMATS, BadImage, eight_bits
+from registry.images import inspect
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Raster
@@ -56,6 +57,7 @@ def _on_white(image: Raster) -> Raster:
     """Plain RGB of the first frame, transparency over white."""
     from PIL import Image
 
+    image = eight_bits(image)
     if "transparency" not in image.info and image.mode not in ("RGBA", "LA", "PA"):
         return image.convert("RGB")
     layer = image.convert("RGBA")

@@ -138,6 +138,14 @@ def test_bounds_are_inclusive_and_what_does_not_apply_stays(bounds: Bounds, kept
     assert keeps(values, bounds).to_pylist() == kept
 
 
+def test_a_share_is_within_a_bound_of_the_same_number() -> None:
+    import pyarrow as pa
+
+    shares = pa.chunked_array([pa.array([0.1, 0.2, 0.3], pa.float32())])
+    assert keeps(shares, Bounds(max=0.2)).to_pylist() == [True, True, False]
+    assert keeps(shares, Bounds(min=0.1, max=0.3)).to_pylist() == [True, True, True]
+
+
 def test_a_filter_or_column_that_is_not_there_is_refused() -> None:
     with pytest.raises(Refusal, match="did you mean 'image_size'"):
         load_filter("imagesize")

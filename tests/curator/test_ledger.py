@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,57 @@ def test_other_pictures_are_other_samples(home: Home, tmp_path: Path) -> None:
     assert normalise(home, card, raw, look=look, allow_rejected=True).already_there
     with pytest.raises(Refusal, match="more than one revision"):
         find_samples(home, "mix")
+
+
+def test_a_picture_that_was_replaced_by_one_of_the_same_size_gives_other_samples(home: Home, tmp_path: Path) -> None:
+    card = mix_card(home)
+    raw = pull(home, offer_from_folder(card, mixed(tmp_path))).folder
+    images = given(tmp_path, "coco/train2017/1.jpg")
+    look = Look(images=images)
+    victim = images / "coco" / "train2017" / "1.jpg"
+    before, other = picture(1), picture(2)
+    assert len(before) == len(other)
+    victim.write_bytes(before)
+    first = normalise(home, card, raw, look=look, allow_rejected=True)
+    state = victim.stat()
+    victim.write_bytes(other)
+    os.utime(victim, ns=(state.st_atime_ns, state.st_mtime_ns))  # as a careful copy does
+    second = normalise(home, card, raw, look=look, allow_rejected=True)
+    assert second.folder != first.folder
+    assert [row["images"] for row in rows_of(second.folder)] != [row["images"] for row in rows_of(first.folder)]
+    assert normalise(home, card, raw, look=look, allow_rejected=True).already_there
+    victim.write_bytes(before)
+    back = normalise(home, card, raw, look=look, allow_rejected=True)
+    assert (back.folder, back.already_there) == (first.folder, True), "what the rows had is the identity"
+
+
+def test_files_that_no_row_names_are_no_part_of_the_identity(home: Home, tmp_path: Path) -> None:
+    card = mix_card(home)
+    raw = pull(home, offer_from_folder(card, mixed(tmp_path))).folder
+    look = Look(images=given(tmp_path, "coco/train2017/1.jpg"))
+    first = normalise(home, card, raw, look=look, allow_rejected=True)
+    (look.images / "notes.txt").write_text("of another dataset")  # type: ignore[operator]  # given above
+    again = normalise(home, card, raw, look=look, allow_rejected=True)
+    assert (again.folder, again.already_there) == (first.folder, True)
+    moved = Look(images=(tmp_path / "given").rename(tmp_path / "elsewhere"))
+    assert normalise(home, card, raw, look=moved, allow_rejected=True).folder == first.folder
+
+
+def test_a_folder_that_gave_no_picture_changes_nothing(home: Home, tmp_path: Path) -> None:
+    card = mix_card(home)
+    raw = pull(home, offer_from_folder(card, mixed(tmp_path))).folder
+    plain = normalise(home, card, raw, allow_rejected=True)
+    look = Look(images=given(tmp_path, "of/others/1.jpg"))
+    assert normalise(home, card, raw, look=look, allow_rejected=True).folder == plain.folder
+
+
+def test_what_was_found_is_not_looked_for_again(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = mix_card(home)
+    raw = pull(home, offer_from_folder(card, mixed(tmp_path))).folder
+    look = Look(images=given(tmp_path, "coco/train2017/1.jpg"))
+    normalise(home, card, raw, look=look, allow_rejected=True)
+    monkeypatch.setattr("curator.pictures.Pictures.read", lambda *_: pytest.fail("a picture was read again"))
+    assert normalise(home, card, raw, look=look, allow_rejected=True).already_there
 
 
 def test_a_look_at_the_first_rows_is_never_taken_for_the_dataset(home: Home, tmp_path: Path) -> None:

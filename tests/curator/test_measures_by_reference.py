@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import string
+import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curator.batch import Batch
-from curator.filters import answer_format, image_size, repetition, text_length
+from curator.filters import answer_format, image_size, repetition, text_length, text_noise, word_noise, word_repetition
+from curator.kernels.characters import (
+    BLANK,
+    CODE_POINTS,
+    DIGIT,
+    KINDS,
+    LETTER,
+    MARK,
+    PUNCTUATION,
+    UPPER,
+    kind_here,
+    kinds,
+)
 from registry.sample import arrow_schema, make_message
 
 TEXT = st.text(alphabet=st.sampled_from("ab \n\té漢字🙂"), max_size=30)
@@ -53,6 +68,89 @@ def test_repetition(conversations: list[list[str]]) -> None:
     assert found == [
         None if share is None else pytest.approx(share, abs=1e-6) for share in map(repeated_share, conversations)
     ]
+
+
+def repeated_word_share(texts: list[str]) -> float | None:
+    """By definition: windows of five words of an answer seen before, by all windows."""
+    seen: set[tuple[str, ...]] = set()
+    windows = repeated = 0
+    for answer in texts[1::2]:
+        words = tuple(answer.replace("\t", " ").replace("\n", " ").split(" "))
+        words = tuple(word for word in words if word)
+        for start in range(len(words) - word_repetition.WINDOW + 1):
+            window = words[start : start + word_repetition.WINDOW]
+            windows += 1
+            repeated += window in seen
+            seen.add(window)
+    return repeated / windows if windows else None
+
+
+@settings(max_examples=60, deadline=None)
+@given(conversations=st.lists(CONVERSATION, max_size=6))
+def test_word_repetition(conversations: list[list[str]]) -> None:
+    found = word_repetition.measure(batch(conversations))["repeated_word_share"].to_pylist()
+    assert found == [
+        None if share is None else pytest.approx(share, abs=1e-6) for share in map(repeated_word_share, conversations)
+    ]
+
+
+NOISY = st.text(alphabet=st.sampled_from("aB1 \n.#-'é²漢🙂\u0301\u00a0\x07"), max_size=40)
+
+
+def odd(word: str) -> bool:
+    """By definition: letters beside digits, or a symbol that is no joiner between two of them."""
+    core = [kind_here(ord(c)) for c in word]
+    plain = [kind < PUNCTUATION for kind in core]
+    digits = [kind == DIGIT for kind in core if kind < PUNCTUATION]
+    first, last = plain.index(True), len(plain) - 1 - plain[::-1].index(True)
+    inner = any(not plain[i] and word[i] not in "'-" for i in range(first, last))
+    return inner or (any(digits) and not all(digits))
+
+
+@settings(max_examples=200, deadline=None)
+@given(answer=NOISY)
+def test_noise_of_characters_and_words(answer: str) -> None:
+    measured = [module.measure(batch([["", answer]])) for module in (text_noise, word_noise)]
+    found = {name: values[0].as_py() for columns in measured for name, values in columns.items()}
+    counts = [kind_here(ord(c)) for c in answer]
+    shown = [kind for kind in counts if kind != BLANK]
+    words = [
+        "".join(word) for blank, word in itertools.groupby(answer, lambda c: kind_here(ord(c)) == BLANK) if not blank
+    ]
+    words = [word for word in words if any(kind_here(ord(c)) < PUNCTUATION for c in word)]
+    runs = [len(list(run)) for special, run in itertools.groupby(counts, lambda k: k >= PUNCTUATION) if special]
+    letters = [kind for kind in counts if kind in (LETTER, UPPER, MARK)]
+    expected = {
+        "special_share": share(kind >= PUNCTUATION for kind in shown),
+        "digit_share": share(kind == DIGIT for kind in shown),
+        "capital_share": share(kind == UPPER for kind in letters),
+        "longest_special_run": max(runs, default=0),
+        "odd_word_share": share(odd(word) for word in words),
+        "function_word_share": share(plain(word) in ("a", "A") for word in words),
+    }
+    assert found == {
+        name: None if value is None else pytest.approx(value, abs=1e-6) for name, value in expected.items()
+    }
+
+
+def plain(word: str) -> str:
+    """A word without its special characters."""
+    return "".join(c for c in word if kind_here(ord(c)) < PUNCTUATION)
+
+
+def share(values: Iterable[bool]) -> float | None:
+    held = list(values)
+    return sum(held) / len(held) if held else None
+
+
+def test_the_table_of_characters_is_that_of_unicode_14() -> None:
+    table = kinds()
+    assert len(table) == CODE_POINTS
+    if unicodedata.unidata_version == "14.0.0":
+        assert all(table[point] == kind_here(point) for point in range(CODE_POINTS))
+    assert [KINDS[table[ord(c)]] for c in "aA1 .+\u0301\x07"] == [
+        "letter", "upper", "digit", "blank", "punctuation", "symbol", "mark", "other"
+    ]  # fmt: skip
 
 
 @settings(max_examples=60, deadline=None)
@@ -122,7 +220,7 @@ def test_a_measure_of_a_sample_does_not_depend_on_its_neighbours(
     conversations: list[list[str]], data: st.DataObject
 ) -> None:
     chosen = data.draw(st.integers(0, len(conversations) - 1))
-    for module in (repetition, text_length, answer_format):
+    for module in (repetition, word_repetition, text_length, text_noise, word_noise, answer_format):
         together = module.measure(batch(conversations))
         alone = module.measure(batch([conversations[chosen]]))
         for name, values in together.items():

@@ -89,6 +89,9 @@ def test_rows_in_are_rows_out_and_rejected_with_a_reason_each(home: Home, tmp_pa
     write_json(tmp_path / "p" / "rows.json", [*rows, "no object"])
     made = pulled(home, write_card(home, "x", format="llava_chat"), tmp_path / "p", allow_rejected=True)
     assert (made.record.rows_in, made.record.rows_out) == (15, 1)
+    places = [row["place"] for row in rows_of(made.folder, "rejected.parquet")]
+    kept = rows_of(made.folder)[0]["source_id"]
+    assert places == [f"rows.json#{number}" for number in range(15) if str(number + 1) != kept]
     rejected = {row["source_id"]: row["reason"] for row in rows_of(made.folder, "rejected.parquet")}
     assert rejected == {
         "2": "image file is missing",
@@ -131,7 +134,9 @@ def test_a_picture_with_too_many_pixels_is_never_decoded(home: Home, tmp_path: P
 def test_too_many_rejected_rows_stop_the_run_and_name_the_reasons(home: Home, tmp_path: Path) -> None:
     write_json(tmp_path / "p" / "rows.json", [*chats(90), *({"id": f"bad{i}", "conversations": []} for i in range(10))])
     card = write_card(home, "x", format="llava_chat")
-    with pytest.raises(Refusal, match=r"10 of 100 rows cannot be used: no conversations \(10\); first: bad0"):
+    with pytest.raises(
+        Refusal, match=r"10 of 100 rows cannot be used: no conversations \(10\); first: rows.json#90 .id bad0"
+    ):
         pulled(home, card, tmp_path / "p")
     assert home.finished("samples") == []
     assert pulled(home, card, tmp_path / "p", allow_rejected=True).record.rows_out == 90
@@ -257,9 +262,9 @@ def test_planning_reads_no_rows(home: Home, tmp_path: Path) -> None:
     write_parquet(tmp_path / "p" / "rows.parquet", captions(3))
     card = write_card(home, "x", format="caption_pairs")
     raw = pull(home, offer_from_folder(card, tmp_path / "p"))
-    planned = plan(home, card, raw.folder)
+    planned = plan(card, raw.folder)
     assert not home.stage("samples").exists()
-    assert normalise(home, card, raw.folder).folder == planned.folder
+    assert normalise(home, card, raw.folder).folder == planned.folder(home, planned.settings)
 
 
 def archived(folder: Path, kind: str) -> None:

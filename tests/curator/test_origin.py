@@ -1,84 +1,27 @@
-"""``--from``: a folder, a file, an archive or an address; downloads go on, hostile archives stay outside."""
+"""``--from``: a folder, a file, an archive; hostile archives stay outside."""
 
 from __future__ import annotations
 
-import http.server
 import io
 import json
 import tarfile
-import threading
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
 from curator.normalise import normalise
-from curator.origin import DOWNLOADS, local_copy, unpack
+from curator.origin import local_copy, unpack
 from curator.pull import offer_from_folder, pull
 from registry.errors import Refusal
 from registry.store import Home
+from tests.conftest import Curator
 from tests.curator.data_home import captions, chats, picture, rows_of, write_card, write_json, write_parquet
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
-
-
-class Site(http.server.BaseHTTPRequestHandler):
-    """One file at every path, with ranges; the first answers of a run may break off in the middle."""
-
-    data: ClassVar[bytes] = b""
-    etag: ClassVar[str] = '"one"'
-    breaks: ClassVar[int] = 0
-    get_alone: ClassVar[bool] = False
-    asked: ClassVar[list[str]] = []
-    protocol_version = "HTTP/1.1"
-
-    def do_HEAD(self) -> None:
-        if self.get_alone:
-            self.send_error(403)
-            return
-        self._answer(body=False)
-
-    def do_GET(self) -> None:
-        self._answer(body=True)
-
-    def _answer(self, *, body: bool) -> None:
-        wanted = self.headers.get("Range", "")
-        start = int(wanted.removeprefix("bytes=").partition("-")[0]) if wanted else 0
-        rest = self.data[start:]
-        self.send_response(206 if wanted else 200)
-        self.send_header("Content-Length", str(len(rest)))
-        if self.etag:
-            self.send_header("ETag", self.etag)
-        if wanted:
-            self.send_header("Content-Range", f"bytes {start}-{len(self.data) - 1}/{len(self.data)}")
-        self.end_headers()
-        if not body:
-            return
-        type(self).asked.append(wanted)
-        if type(self).breaks:
-            type(self).breaks -= 1
-            self.wfile.write(rest[: len(rest) // 2])
-            self.close_connection = True
-            return
-        self.wfile.write(rest)
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  the signature of http.server
-        """Say nothing."""
-
-
-@pytest.fixture
-def site() -> Iterator[str]:
-    Site.breaks, Site.asked, Site.etag, Site.get_alone = 0, [], '"one"', False
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
 
 
 def pulled_rows(home: Home, given: str, form: str) -> int:
@@ -115,54 +58,6 @@ def test_an_archive_is_unpacked_and_thrown_away(home: Home, tmp_path: Path, name
     assert [path.name for path in home.aside.iterdir()] == [".lock"]
 
 
-def test_a_download_that_breaks_off_goes_on_in_the_next_run(
-    home: Home, tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Site.data = write_json(tmp_path / "rows.json", chats(400)).read_bytes()
-    Site.breaks = 99
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _seconds: None)
-    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
-    with pytest.raises(Refusal, match="cannot be downloaded"):
-        pulled_rows(home, f"{site}/rows.json", "llava_chat")
-    Site.breaks, Site.asked = 0, []
-    assert pulled_rows(home, f"{site}/rows.json?x=1#y", "llava_chat") == 400  # another address: from the start
-    assert pulled_rows(home, f"{site}/rows.json", "llava_chat") == 400
-    assert Site.asked[0] == ""
-    assert int(Site.asked[1].removeprefix("bytes=").partition("-")[0]) > 1000
-    assert not list((home.path / DOWNLOADS).rglob("*.json"))
-
-
-def test_a_file_that_changed_meanwhile_is_fetched_from_the_start(
-    home: Home, tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Site.data = write_json(tmp_path / "rows.json", chats(400)).read_bytes()
-    Site.breaks = 99
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _seconds: None)
-    with pytest.raises(Refusal):
-        pulled_rows(home, f"{site}/rows.json", "llava_chat")
-    Site.breaks, Site.etag, Site.asked = 0, '"two"', []
-    Site.data = write_json(tmp_path / "rows.json", chats(350, start=1000)).read_bytes()
-    assert pulled_rows(home, f"{site}/rows.json", "llava_chat") == 350
-    assert Site.asked == [""]
-
-
-def test_a_server_that_answers_get_alone_is_asked_by_get(home: Home, tmp_path: Path, site: str) -> None:
-    Site.data, Site.get_alone = write_json(tmp_path / "rows.json", chats(7)).read_bytes(), True
-    assert pulled_rows(home, f"{site}/rows.json", "llava_chat") == 7
-
-
-def test_a_bad_download_is_not_kept_where_nothing_tells_its_version(home: Home, tmp_path: Path, site: str) -> None:
-    write_json(tmp_path / "p" / "rows.json", chats(7))
-    with tarfile.open(tmp_path / "x.tar", "w") as tar:
-        tar.add(tmp_path / "p", arcname="p")
-    for etag in ("", '"one"'):
-        Site.etag, Site.data = etag, b"no archive"
-        with pytest.raises(Refusal, match="no readable archive"):
-            pulled_rows(home, f"{site}/x.tar", "llava_chat")
-        Site.data = (tmp_path / "x.tar").read_bytes()
-        assert pulled_rows(home, f"{site}/x.tar", "llava_chat") == 7
-
-
 def test_the_only_folder_at_the_top_of_an_archive_is_the_dataset(home: Home, tmp_path: Path) -> None:
     image, turns = picture(1), [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "This."}]
     rows = json.dumps([{"image": "images/1.png", "conversations": turns}]).encode()
@@ -183,6 +78,7 @@ def test_what_cannot_be_had_is_refused_in_words(home: Home, tmp_path: Path) -> N
         str(tmp_path / "a.tar"): "no readable archive",
         "http://127.0.0.1:9/rows.json": "cannot be downloaded",
         "http://127.0.0.1:9/page": "names no file of a known kind",
+        "http://127.0.0.1:9/a%5C..%5Cb.json": "names no file of a known kind",
     }
     for given, what in cases.items():
         with pytest.raises(Refusal, match=what), local_copy(home, given):
@@ -210,8 +106,59 @@ def test_links_and_devices_of_an_archive_are_left_out(tmp_path: Path) -> None:
             member = tarfile.TarInfo(name)
             member.type, member.linkname = kind, "/etc/passwd"
             tar.addfile(member)
-    unpack(tmp_path / "a.tar", tmp_path / "in")
+    assert unpack(tmp_path / "a.tar", tmp_path / "in") == ["link", "device", "hard"]
     assert list((tmp_path / "in").iterdir()) == []
+
+
+def linked_tar(path: Path, data: bytes) -> Path:
+    """A file, and other names of it by links of both kinds; and names of nothing."""
+    with tarfile.open(path, "w:gz" if path.name.endswith("gz") else "w") as tar:
+        member = tarfile.TarInfo("data/rows.json")
+        member.size = len(data)
+        tar.addfile(member, io.BytesIO(data))
+        for kind, name, target in (
+            (tarfile.LNKTYPE, "data/hard.json", "data/rows.json"),
+            (tarfile.SYMTYPE, "data/soft.json", "rows.json"),
+            (tarfile.SYMTYPE, "other/soft.json", "../data/hard.json"),
+            (tarfile.LNKTYPE, "data/later.json", "data/absent.json"),
+            (tarfile.SYMTYPE, "data/out.json", "../../data/rows.json"),
+        ):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = kind, target
+            tar.addfile(link)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz"])
+def test_a_link_to_an_earlier_member_is_that_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "in").mkdir()
+    left_out = unpack(linked_tar(tmp_path / name, b"[1]"), tmp_path / "in")
+    assert left_out == ["data/later.json", "data/out.json"]
+    found = {path.relative_to(tmp_path / "in").as_posix(): path for path in (tmp_path / "in").rglob("*.json")}
+    assert sorted(found) == ["data/hard.json", "data/rows.json", "data/soft.json", "other/soft.json"]
+    assert not any(path.is_symlink() for path in found.values())
+    assert {path.read_bytes() for path in found.values()} == {b"[1]"}
+
+
+def test_what_an_archive_leaves_out_is_said(curator: Curator, home_path: Path, tmp_path: Path) -> None:
+    write_card(Home(home_path), "x", format="llava_chat", source={"files": ["data/rows.json"]})
+    told = curator("pull", "x", "--from", str(linked_tar(tmp_path / "a.tar", json.dumps(chats(2)).encode())))
+    assert told.exit_code == 0, told.stderr
+    assert "data/out.json is a link to no file of the archive" in told.stderr
+
+
+@pytest.mark.parametrize("cut", [100, 1000, 1024, 1536, 2000])
+def test_a_tar_that_is_cut_off_anywhere_is_refused(tmp_path: Path, cut: int) -> None:
+    """Also between two members, where nothing but the mark of the end is missing."""
+    (tmp_path / "in").mkdir()
+    with tarfile.open(tmp_path / "whole.tar", "w") as tar:
+        for number in range(3):
+            member = tarfile.TarInfo(f"{number}.json")
+            member.size = 2
+            tar.addfile(member, io.BytesIO(b"[]"))
+    (tmp_path / "a.tar").write_bytes((tmp_path / "whole.tar").read_bytes()[:cut])
+    with pytest.raises(Refusal, match=r"a\.tar: is no readable archive \(.*(cut off|end of data|truncated)"):
+        unpack(tmp_path / "a.tar", tmp_path / "in")
 
 
 def test_an_archive_too_large_for_the_disk_is_refused_before_it_is_unpacked(

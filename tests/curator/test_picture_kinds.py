@@ -8,11 +8,13 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from curator.normalise import normalise
 from curator.pull import offer_from_folder, pull
+from registry.image_decoder import eight_bits
 from registry.images import ImageStore
 from registry.store import Home
 from tests.curator.data_home import rows_of, write_card, write_parquet
@@ -74,6 +76,7 @@ GOOD = {
     "animated-png": animated("PNG"),
     "bmp": saved(noise(), "BMP"),
     "tiff": saved(noise(), "TIFF"),
+    "real-numbers": saved(noise("F"), "TIFF"),
 }
 BAD = {
     "nothing": (b"", "image is empty"),
@@ -110,6 +113,27 @@ def test_a_kind_of_picture_becomes_a_sample_that_training_reads(name: str, tmp_p
 def test_sixteen_bits_keep_their_shades() -> None:
     settings = PictureSettings(size=48, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     assert abs(int(square(GOOD["sixteen-bit"], settings, "x").max()) - 40_000 // 256) <= 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "darkest", "lightest"),
+    [(0.0, 1.0, 0, 255), (0.2, 0.6, 51, 153), (10.0, 200.0, 10, 200), (-40.0, 4000.0, 0, 255), (-5.0, -5.0, 0, 0)],
+)
+def test_real_numbers_keep_their_shades(low: float, high: float, darkest: int, lightest: int) -> None:
+    """Pillow alone makes all of a picture of shades from 0 to 1 black."""
+    ramp = np.tile(np.linspace(low, high, SIZE[0], dtype=np.float32), (SIZE[1], 1))
+    data = saved(Image.fromarray(ramp), "TIFF")
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.mode == "F"
+        shades = np.asarray(eight_bits(image))
+    assert (int(shades[0, 0]), int(shades[0, -1])) == (darkest, lightest)
+    seen = square(data, PictureSettings(size=SIZE[0], mean=(0.5, 0.5, 0.5)), "x")[SIZE[0] // 2, :, 0]
+    assert (int(seen[0]), int(seen[-1])) == (darkest, lightest)
+
+
+def test_numbers_that_are_none_are_dark() -> None:
+    odd = np.array([[np.nan, np.inf, 1.0]], dtype=np.float32)
+    assert np.asarray(eight_bits(Image.fromarray(odd))).tolist() == [[0, 0, 255]]
 
 
 def test_bad_pictures_are_set_aside_with_their_reasons_and_lose_no_row(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_links_that_the_user_made_are_followed_and_loops_end(tmp_path: Path) -> 
     (given / "coco" / "train2017").symlink_to(real / "train2017")
     (given / "coco" / "again").symlink_to(given)
     assert Pictures(tmp_path / "own", [], [], given).read("coco/train2017/1.jpg") == picture(4)
-    assert listing(given) == [("coco/train2017/1.jpg", len(picture(4)))]
+    assert [entry[:2] for entry in listing(given)] == [("coco/train2017/1.jpg", len(picture(4)))]
 
 
 def test_archives_packed_from_inside_or_above_a_folder_are_read(tmp_path: Path) -> None:
@@ -97,6 +97,33 @@ def test_archives_packed_from_inside_or_above_a_folder_are_read(tmp_path: Path) 
     assert pictures.read("allava_laion/images/5.jpeg") == picture(5)
     assert pictures.read("allava_laion/images/6.jpeg") == picture(6)
     pictures.close()
+
+
+def test_a_link_inside_a_tar_is_the_picture_that_it_names(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        member = tarfile.TarInfo("./pics/1.png")
+        member.size = len(picture(1))
+        tar.addfile(member, io.BytesIO(picture(1)))
+        for kind, name, target in (
+            (tarfile.LNKTYPE, "pics/2.png", "./pics/1.png"),
+            (tarfile.SYMTYPE, "pics/3.png", "2.png"),
+            (tarfile.SYMTYPE, "pics/4.png", "/etc/passwd"),
+        ):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = kind, target
+            tar.addfile(link)
+    pictures = Pictures(tmp_path, ["a.tar"])
+    assert [pictures.read(f"pics/{number}.png") for number in (1, 2, 3)] == [picture(1)] * 3
+    with pytest.raises(Unusable, match=MISSING):
+        pictures.read("pics/4.png")
+
+
+@pytest.mark.parametrize("cut", [700, 1024])
+def test_a_tar_of_pictures_that_is_cut_off_is_no_tar_that_lacks_some(tmp_path: Path, cut: int) -> None:
+    whole = gzip.decompress(packed(tmp_path / "a.tgz", "0.png", "1.png").read_bytes())
+    (tmp_path / "a.tar").write_bytes(whole[:cut])
+    with pytest.raises(Refusal, match=r"is no readable archive \(.*(cut off|end of data)"):
+        Pictures(tmp_path, ["a.tar"]).read("1.png")
 
 
 def test_a_damaged_member_of_a_zip_is_one_picture_that_cannot_be_read(tmp_path: Path) -> None:
@@ -115,7 +142,7 @@ def test_a_damaged_member_of_a_zip_is_one_picture_that_cannot_be_read(tmp_path: 
 def test_a_link_that_leads_nowhere_is_no_file_of_the_users_folder(tmp_path: Path) -> None:
     put(tmp_path, a=1)
     (tmp_path / "dead.jpg").symlink_to(tmp_path / "nowhere")
-    assert listing(tmp_path) == [("a.jpg", len(picture(1)))]
+    assert [entry[:2] for entry in listing(tmp_path)] == [("a.jpg", len(picture(1)))]
 
 
 @pytest.mark.parametrize("name", ["pics.tar.gz", "pics.tgz"])

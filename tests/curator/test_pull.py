@@ -15,9 +15,10 @@ import pytest
 
 from curator import hub as hub_module
 from curator import pull as pull_module
+from curator.address import DOWNLOADS
 from curator.hub import HubListing, PublishedFile
 from curator.normalise import normalise
-from curator.origin import DOWNLOADS
+from curator.origin import local_copy
 from curator.pull import offer_from_folder, offer_from_hub, pull, pulled_folders
 from curator.selection import LISTING, select
 from registry.card import Card, Source
@@ -96,12 +97,66 @@ def test_pulling_again_changes_nothing(home: Home, card: Card, published: Path) 
     assert (again.folder / "record.json").stat().st_mtime_ns == before
 
 
-def test_links_are_not_followed(home: Home, card: Card, published: Path, tmp_path: Path) -> None:
+def test_links_out_of_the_folder_are_not_followed(home: Home, card: Card, published: Path, tmp_path: Path) -> None:
     (tmp_path / "outside.txt").write_text("private")
     (published / "link.txt").symlink_to(tmp_path / "outside.txt")
     (published / "folder").symlink_to(tmp_path)
     offer = offer_from_folder(card, published)
     assert [file.path for file in offer.files] == ["README.md", "data/train-00000-of-00001.parquet"]
+    assert offer.links == ("folder", "link.txt")
+
+
+@pytest.mark.parametrize(("target", "leads"), [("../../outside.parquet", "out of its folder"), ("absent", "nowhere")])
+def test_a_link_that_would_be_data_is_refused(
+    home: Home, card: Card, published: Path, tmp_path: Path, target: str, leads: str
+) -> None:
+    write_parquet(tmp_path / "outside.parquet", captions(3))
+    (published / "data" / "train-00001.parquet").symlink_to(target)
+    with pytest.raises(Refusal, match=f"train-00001.parquet: is a link that leads {leads}"):
+        offer_from_folder(card, published)
+    (published / "data" / "train-00001.parquet").rename(published / "data" / "test-00001.parquet")
+    assert offer_from_folder(card, published).links == ("data/test-00001.parquet",), "the card does not ask for it"
+
+
+@pytest.fixture
+def cached(hub: Hub, published: Path, tmp_path: Path) -> Path:
+    """A snapshot in the cache of the Hub's own client: links to blobs beside it."""
+    from huggingface_hub import snapshot_download
+
+    seeded(hub, "acme/shapes", published)
+    cache = tmp_path / "cache"
+    return Path(snapshot_download("acme/shapes", repo_type="dataset", endpoint=hub.url, cache_dir=cache))
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_snapshot_of_the_hubs_cache_is_pulled_like_any_folder(
+    home: Home, card: Card, published: Path, cached: Path, link: bool
+) -> None:
+    train = "data/train-00000-of-00001.parquet"
+    assert (cached / train).is_symlink()
+    made = pull(home, offer_from_folder(card, cached), link=link)
+    assert made.folder.name == offer_from_folder(card, published).folder(home).name
+    assert not (made.folder / train).is_symlink()
+    assert (made.folder / train).read_bytes() == (published / train).read_bytes()
+
+
+def test_a_link_of_a_snapshot_may_lead_to_the_blobs_of_its_own_repository_alone(
+    home: Home, card: Card, cached: Path, tmp_path: Path
+) -> None:
+    (other := cached.parents[2] / "datasets--acme--other" / "blobs").mkdir(parents=True)
+    write_parquet(other / "abc", captions(2))
+    (cached / "data" / "train-1.parquet").symlink_to("../../../../datasets--acme--other/blobs/abc")
+    with pytest.raises(Refusal, match="leads out of its folder"):
+        offer_from_folder(card, cached)
+
+
+def test_the_folder_of_a_cached_repository_means_its_only_snapshot(home: Home, cached: Path) -> None:
+    repository = cached.parents[1]
+    with local_copy(home, str(repository)) as local:
+        assert local.folder == cached
+    (repository / "snapshots" / "other").mkdir()
+    with pytest.raises(Refusal, match="a cache with 2 snapshots"), local_copy(home, str(repository)):
+        pass
 
 
 def test_linked_files_share_their_bytes_and_copies_do_not(home: Home, card: Card, published: Path) -> None:

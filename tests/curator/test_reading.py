@@ -47,7 +47,44 @@ def test_a_damaged_json_file_is_refused(tmp_path: Path, text: str, what: str) ->
     path.write_text(text)
     with pytest.raises(Refusal, match=what) as refused:
         list(read_rows(path))
-    assert refused.value.where == "rows.json"
+    assert refused.value.where.partition(":")[0] == "rows.json"
+
+
+@pytest.mark.parametrize("chunk", [7, 1 << 20])
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ('[\n{"a": 1},\n{"a":\n 2},\n{"a": 3\n}}]', 6, "expected ','"),
+        ('[\n{"a": 1},\n{"a":\n nope}]', 3, "a row is not JSON .*in line 4"),
+        ('[\n{"a": 1}\n]\n\n  [2]', 5, "goes on behind the array"),
+        ('[\n{"a": 1},\n{"a": 2},\n\n', 5, "ends inside"),
+    ],
+)
+def test_the_line_of_the_damage_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, text: str, line: int, what: str
+) -> None:
+    monkeypatch.setattr(reading, "CHUNK_CHARACTERS", chunk)
+    (tmp_path / "rows.json").write_text(text)
+    with pytest.raises(Refusal, match=what) as refused:
+        list(read_rows(tmp_path / "rows.json"))
+    assert refused.value.where == f"rows.json:{line}"
+
+
+def test_every_row_says_where_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"id": "a"}\n\n{"id": "b"}\n3\n{"id"\n')
+    write_json(tmp_path / "rows.json", [{"id": "c"}, 4])
+    write_parquet(tmp_path / "rows.parquet", [{"id": "d"}, {"id": "e"}])
+    files = [tmp_path / f"rows.{ending}" for ending in ("jsonl", "json", "parquet")]
+    rows = list(RawFiles(tmp_path, files, {"id": "id"}).rows())
+    assert [row.place for row in rows] == [
+        *(f"rows.jsonl:{line}" for line in (1, 3, 4, 5)),
+        *("rows.json#0", "rows.json#1", "rows.parquet#0", "rows.parquet#1"),
+    ]
+    assert [row.detail for row in rows if isinstance(row, Rejected)] == [
+        "int",
+        "line 5: Expecting ':' delimiter (column 6)",
+        "int",
+    ]
 
 
 def test_a_damaged_line_is_one_row_that_cannot_be_used(tmp_path: Path) -> None:
@@ -109,8 +146,8 @@ def test_rows_without_an_id_are_named_by_file_and_row(tmp_path: Path) -> None:
     files = RawFiles(tmp_path, [tmp_path / "deep" / "a.json"], {"id": "id", "text": "absent"})
     rows = list(files.rows())
     assert [row.source_id for row in rows] == ["7", "deep/a.json#1", "deep/a.json#2", "\\ud800"]
-    assert rows[2] == Rejected("deep/a.json#2", "row is not an object", "list")
-    assert rows[0] == Row("7", {"id": 7, "text": None}, "deep/a.json", {})
+    assert rows[2] == Rejected("deep/a.json#2", "row is not an object", "list", "deep/a.json#2")
+    assert rows[0] == Row("7", {"id": 7, "text": None}, "deep/a.json", "deep/a.json#0", {})
 
 
 def test_labels_are_the_cells_that_rules_look_at_as_text(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Contamination: samples that hold the questions or the pictures of a benchmark."""

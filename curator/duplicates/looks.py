@@ -1,0 +1,95 @@
+"""How a picture looks, in 64 bits: the perceptual hash of ImageHash (``phash``), in integers alone.
+
+A picture becomes 32 x 32 grey values and these become 8 x 8 cosine coefficients; a bit says whether a coefficient lies
+above their median. JPEGs are decoded at a fraction of their size, which is most of the speed and flips a bit in a few
+pictures. A picture that is flat (one tone, or nearly) has no look: the signs of its coefficients are noise.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from curator.compiled import BYTES, OUT_BYTES, OUT_INT64S, OUT_UINT64S, Number, compiled
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SIDE = 32
+_LOW = 8
+_SCALE = 1 << 14
+_COSINES = np.array(
+    [[round(math.cos(math.pi * k * (2 * i + 1) / (2 * SIDE)) * _SCALE) for i in range(SIDE)] for k in range(_LOW)],
+    np.int64,
+)
+_DECODED = SIDE
+"""Shorter side in pixels below which a JPEG is not scaled while it is decoded."""
+FLAT = 2.0
+"""Standard deviation of the 32 x 32 grey values up to which a picture is flat."""
+
+
+def grey(picture: Image) -> npt.NDArray[np.uint8]:
+    """The 32 x 32 grey values of a picture, transparency over white."""
+    import PIL.Image
+
+    picture.draft("L", (_DECODED, _DECODED))
+    if picture.mode in ("RGBA", "LA", "PA", "P") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        page = PIL.Image.new("RGBA", picture.size, "white")
+        page.alpha_composite(picture)
+        picture = page
+    small = picture.convert("L").resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return np.asarray(small)
+
+
+@compiled(types.void, BYTES, OUT_INT64S)
+def _transform(pixels: npt.NDArray[np.uint8], found: npt.NDArray[np.int64]) -> None:
+    """Write the lowest cosine coefficients of one picture."""
+    rows = np.zeros((_LOW, SIDE), np.int64)
+    for k in range(_LOW):
+        for y in range(SIDE):
+            for x in range(SIDE):
+                rows[k, x] += _COSINES[k, y] * np.int64(pixels[y * SIDE + x])
+    for k in range(_LOW):
+        for m in range(_LOW):
+            value = 0
+            for x in range(SIDE):
+                value += rows[k, x] * _COSINES[m, x]
+            found[k * _LOW + m] = value
+
+
+@compiled(types.boolean, BYTES)
+def _is_flat(pixels: npt.NDArray[np.uint8]) -> bool:
+    total, squares, n = 0, 0, SIDE * SIDE
+    for i in range(n):
+        value: Number = np.int64(pixels[i])
+        total += value
+        squares += value * value
+    return n * squares - total * total <= FLAT * FLAT * n * n
+
+
+@compiled(types.void, BYTES, OUT_UINT64S, OUT_BYTES)
+def _hash(greys: npt.NDArray[np.uint8], hashes: npt.NDArray[np.uint64], flat: npt.NDArray[np.uint8]) -> None:
+    found = np.empty(_LOW * _LOW, np.int64)
+    for picture in range(len(hashes)):
+        pixels = greys[picture * SIDE * SIDE : (picture + 1) * SIDE * SIDE]
+        flat[picture] = _is_flat(pixels)
+        _transform(pixels, found)
+        ordered = np.sort(found)
+        middle = ordered[31] + ordered[32]
+        bits = np.uint64(0)
+        for i in range(_LOW * _LOW):
+            bits = (bits << np.uint64(1)) | np.uint64(2 * found[i] > middle)
+        hashes[picture] = bits
+
+
+def hashes_of(greys: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
+    """``(hash, whether it is flat)`` of pictures given as ``grey`` gives them, stacked."""
+    count = greys.size // (SIDE * SIDE)
+    hashes, flat = np.empty(count, np.uint64), np.empty(count, np.uint8)
+    _hash(np.ascontiguousarray(greys).reshape(-1), hashes, flat)
+    return hashes, flat.astype(np.bool_)

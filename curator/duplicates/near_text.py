@@ -1,0 +1,211 @@
+"""Texts that are nearly the same: candidates by band keys, then the true Jaccard similarity of their shingles.
+
+Nodes are distinct contents, numbered by content alone. Nodes with an equal band key are candidates of each other:
+all pairs where there are few, and where there are many (a phrase that thousands share) those that stand beside each
+other when they are ordered by their next band keys, so the work grows with the nodes and not with their square.
+Candidates are compared group by group, with the shingles of the group alone in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from curator.compiled import INT64S, OUT_BYTES, OUT_INT64S, OUT_UINT64S, UINT32S, UINT64S, Number, compiled
+from curator.duplicates.components import Pairs, both, find, join, join_all, pairs_of, settle
+from curator.duplicates.groups import Rows
+from curator.duplicates.shingles import Small, shingles_of
+from curator.duplicates.spill import PARTITION, Entries, Spill, distinct, partitions_for
+from curator.duplicates.words import Hashes, stirred
+
+if TYPE_CHECKING:
+    from curator.duplicates.words import Worded
+
+FEW = 6
+"""Up to so many nodes with the same band key, all pairs are candidates."""
+BESIDE = 3
+"""With more of them, each is a candidate of so many that stand before it."""
+GROUP = 4096
+"""Nodes that are compared together, about: more only where the candidates of one node are more."""
+
+ROUNDING = 1e-9
+"""Room for a share such as 0.8 that no binary fraction is."""
+
+_32, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
+
+
+class Banded(NamedTuple):
+    """Band keys of a batch of nodes."""
+
+    nodes: Rows
+    bands: npt.NDArray[np.uint32]
+    salt: Hashes
+    """Nodes with another salt never share a band."""
+
+
+class Texts(NamedTuple):
+    """The words of a batch of nodes, and the rows that they are taken from."""
+
+    nodes: Rows
+    rows: Rows
+    worded: Worded
+
+
+class Rule(NamedTuple):
+    """When texts are nearly the same."""
+
+    words: int
+    """Words of a shingle."""
+    threshold: float
+    """Least Jaccard similarity."""
+
+
+def near_rows(
+    banded: Iterable[Banded], count: int, texts: Callable[[Rows], Iterable[Texts]], rule: Rule, work: Path
+) -> Pairs:
+    """Pairs of rows that are nearly the same and hold all such rows together, out of so many nodes.
+
+    ``texts`` gives the words of the nodes (sorted) that it is asked for, in any order.
+    """
+    with Spill(work / "pairs", max(1, -(-count // PARTITION))) as pairs:
+        _find_candidates(banded, count, pairs, work)
+        return _compared(pairs, texts, rule, work)
+
+
+def _find_candidates(banded: Iterable[Banded], count: int, pairs: Spill, work: Path) -> None:
+    """Spill the pairs of nodes that share a band key; a pair may come several times."""
+    spill: Spill | None = None
+    share = partitions_for(count)
+    with contextlib.ExitStack() as stack:
+        for batch in banded:
+            bands = batch.bands.shape[1]
+            if spill is None:
+                spill = stack.enter_context(Spill(work / "bands", bands * share, width=2))
+            keys = _salted(batch)
+            for band in range(bands):
+                key, second, third = (keys[:, (band + k) % bands].astype(np.uint64) for k in range(3))
+                partition = band * share + (key & np.uint64(share - 1)).astype(np.int64)
+                spill.add(partition, np.column_stack([(key << _32) | batch.nodes, (second << _32) | third]))
+        for entries in spill.each() if spill else ():
+            found = _pairs_of_bucket(entries)
+            pairs.add(((found >> _32) // np.uint64(PARTITION)).astype(np.int64), found[:, None])
+
+
+def _compared(pairs: Spill, texts: Callable[[Rows], Iterable[Texts]], rule: Rule, work: Path) -> Pairs:
+    """Of the candidate pairs, those that are near: as pairs of rows, enough to join all."""
+    ends = [distinct(end) for part in pairs.each() for end in both(distinct(part[:, 0]))]
+    nodes = distinct(np.concatenate(ends))
+    group, groups = _groups(pairs, nodes)
+    rows = np.empty(len(nodes), np.uint64)
+    found = [np.empty(0, np.uint64)]
+    with (
+        Spill(work / "shingles", groups) as shingles,
+        Spill(work / "grouped", groups) as grouped,
+    ):
+        for batch in texts(nodes):
+            positions = np.searchsorted(nodes, batch.nodes)
+            rows[positions] = batch.rows
+            owners, values = shingles_of(batch.worded, rule.words)
+            owners = positions[owners]
+            shingles.add(group[owners], ((owners.astype(np.uint64) << _32) | values)[:, None])
+        for part in pairs.each():
+            local = pairs_of(*(np.searchsorted(nodes, end).astype(np.uint64) for end in both(distinct(part[:, 0]))))
+            grouped.add(group[(local >> _32).astype(np.int64)], local[:, None])
+        for number in range(groups):
+            near = _near(distinct(grouped.read(number)[:, 0]), distinct(shingles.read(number)[:, 0]), rule.threshold)
+            found.append(pairs_of(*(rows[end.astype(np.int64)] for end in both(near))))
+    return np.concatenate(found)
+
+
+def _groups(pairs: Spill, nodes: Rows) -> tuple[npt.NDArray[np.int64], int]:
+    """Which group each node belongs to, such that no pair lies in two; and how many groups there are."""
+    roots = np.arange(len(nodes))
+    for part in pairs.each():
+        join_all(pairs_of(*(np.searchsorted(nodes, end).astype(np.uint64) for end in both(part[:, 0]))), roots)
+    settle(roots)
+    members = np.bincount(roots, minlength=len(nodes))
+    group = ((np.cumsum(members) - members) // GROUP)[roots]
+    return group, int(group.max(initial=-1)) + 1
+
+
+def _near(pairs: Pairs, shingles: Hashes, threshold: float) -> Pairs:
+    """A spanning forest of the pairs that are near; ``shingles`` are ``node << 32 | shingle``, sorted."""
+    owners = distinct(shingles >> _32)
+    starts = np.append(np.searchsorted(shingles, owners << _32), len(shingles))
+    one, other = (np.searchsorted(owners, end) for end in both(pairs))
+    kept = np.empty(len(pairs), np.uint8)
+    _compare(one, other, starts, (shingles & _LOW).astype(np.uint32), threshold, np.arange(len(owners)), kept)
+    return pairs[kept.view(np.bool_)]
+
+
+@compiled(types.void, INT64S, INT64S, INT64S, UINT32S, types.float64, OUT_INT64S, OUT_BYTES)
+def _compare(
+    one: npt.NDArray[np.int64],
+    other: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+    shingles: Small,
+    threshold: float,
+    parents: npt.NDArray[np.int64],
+    kept: npt.NDArray[np.uint8],
+) -> None:
+    """Mark the pairs that are near, those apart that are joined by others already."""
+    for pair in range(len(one)):
+        a, b = one[pair], other[pair]
+        i, j = starts[a], starts[b]
+        same: Number = 0
+        smaller, larger = min(starts[a + 1] - i, starts[b + 1] - j), max(starts[a + 1] - i, starts[b + 1] - j)
+        kept[pair] = 0
+        if smaller < threshold * larger or find(parents, a) == find(parents, b):
+            continue
+        while i < starts[a + 1] and j < starts[b + 1]:
+            left, right = shingles[i], shingles[j]
+            same += np.int64(left == right)
+            i += np.int64(left <= right)
+            j += np.int64(right <= left)
+        if same >= threshold * (smaller + larger - same) - ROUNDING:
+            kept[pair] = 1
+            join(parents, a, b)
+
+
+def _salted(batch: Banded) -> npt.NDArray[np.uint32]:
+    keys = np.empty_like(batch.bands)
+    for band in range(keys.shape[1]):
+        keys[:, band] = (stirred(batch.bands[:, band].astype(np.uint64) ^ batch.salt) >> _32).astype(np.uint32)
+    return keys
+
+
+def _pairs_of_bucket(entries: Entries) -> Pairs:
+    """The candidate pairs of one partition."""
+    order = np.argsort(entries[:, 0])
+    pairs = np.empty(max(FEW, BESIDE + 1) * len(order), np.uint64)
+    return distinct(pairs[: _emit(entries[order, 0], entries[order, 1], pairs)])
+
+
+@compiled(types.int64, UINT64S, UINT64S, OUT_UINT64S)
+def _emit(keyed: Hashes, following: Hashes, pairs: Pairs) -> int:
+    """Write the candidate pairs of entries that are sorted by band key and node; how many there are."""
+    found, start = 0, 0
+    while start < len(keyed):
+        end = start + 1
+        while end < len(keyed) and (keyed[end] >> np.uint64(32)) == (keyed[start] >> np.uint64(32)):
+            end += 1
+        size = end - start
+        if size > 1:
+            nodes = keyed[start:end] & np.uint64(0xFFFFFFFF)
+            reach = size
+            if size > FEW:
+                nodes = nodes[np.argsort(following[start:end], kind="mergesort")]
+                reach = BESIDE
+            for i in range(size):
+                for j in range(max(0, i - reach), i):
+                    one, other = min(nodes[i], nodes[j]), max(nodes[i], nodes[j])
+                    pairs[found] = (one << np.uint64(32)) | other
+                    found += 1
+        start = end
+    return found

@@ -1,0 +1,232 @@
+"""The search for clusters: fingerprints in, the rows that are the same as another row out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from curator.batch import Batch
+from curator.compiled import BYTES, INT64S, OUT_UINT64_ROWS, UINT64S, compiled
+from curator.duplicates.components import Pairs, both, join_all, pairs_of, settle
+from curator.duplicates.groups import MAX_ROWS, Keyed, Nodes, Rows, group
+from curator.duplicates.near_looks import Looks, near_looks
+from curator.duplicates.near_text import Banded, Rule, Texts, near_rows
+from curator.duplicates.scope import Scope
+from curator.duplicates.spill import Entries, distinct
+from curator.duplicates.words import Hashes, mix, stirred, words_of
+from curator.measure import sample_tables
+from registry.errors import Refusal
+from registry.recipe import Alike
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Kind = TypeVar("Kind", bound=np.generic)
+_K1, _K2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is known of consecutive rows."""
+
+    way: npt.NDArray[np.int64]
+    """The first way by which a row is the same as another one; 0 where there is none."""
+    cluster: npt.NDArray[np.int64]
+    alone: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Clustered:
+    """All rows that are the same as another one."""
+
+    rows: Rows
+    """Sorted."""
+    way: npt.NDArray[np.int64]
+    cluster: npt.NDArray[np.int64]
+    names: npt.NDArray[np.object_]
+    """Name of each cluster: the smallest id of its samples."""
+
+    def between(self, begin: int, size: int) -> Part:
+        """What is known of so many rows from ``begin`` on."""
+        low, high = np.searchsorted(self.rows, np.array([begin, begin + size], np.uint64))
+        at = self.rows[low:high].astype(np.int64) - begin
+        found = Part(np.zeros(size, np.int64), np.zeros(size, np.int64), np.ones(size, np.bool_))
+        found.way[at], found.cluster[at], found.alone[at] = self.way[low:high], self.cluster[low:high], False
+        return found
+
+
+def search(scope: Scope, made: dict[str, list[Path]], work: Path) -> Clustered:
+    """Find the clusters of a scope.
+
+    Args:
+        scope: the samples and what counts as the same.
+        made: fingerprint -> its folder for each samples folder of the scope.
+        work: an empty folder for what does not fit into memory.
+    """
+    return _Search(scope, made, work).run()
+
+
+class _Search:
+    def __init__(self, scope: Scope, made: dict[str, list[Path]], work: Path) -> None:
+        self._scope = scope
+        self._files = {
+            name: [p for f in folders for p in sorted(f.glob("part-*.parquet"))] for name, folders in made.items()
+        }
+        self._text = "shingles" if "shingles" in made else "text"
+        self._work = work
+        self._rows = scope.rows
+        if self._rows >= MAX_ROWS:
+            raise Refusal("duplicates", f"{self._rows:,} samples are more than 2**32", "look at fewer datasets at once")
+        self._near: Looks | None = None
+
+    def run(self) -> Clustered:
+        """Search by every way and join what was found."""
+        ways = self._scope.ways()
+        if any(way.image == "near" for way in ways):
+            self._near = near_looks(self._looks(), self._rows, self._scope.wanted.distance, self._work)
+        pairs = [self._pairs(way) for way in ways]
+        ends = [both(found) for found in pairs]
+        rows = distinct(np.concatenate([end for two in ends for end in two]))
+        by = np.zeros(len(rows), np.int64)
+        parents = np.arange(len(rows))
+        for number in reversed(range(len(ways))):  # the first way has the last word
+            positions = [np.searchsorted(rows, end) for end in ends[number]]
+            for at in positions:
+                by[at] = number
+            join_all(pairs_of(*(at.astype(np.uint64) for at in positions)), parents)
+        settle(parents)
+        return self._named(rows, by, parents)
+
+    def _pairs(self, way: Alike) -> Pairs:
+        """Pairs of rows that hold together all rows which are the same in this way."""
+        if way.text != "near":
+            return group(self._keyed(way), self._rows, self._work).pairs
+        wanted = self._scope.wanted
+        with Nodes(self._work / "nodes", self._rows) as nodes:
+            groups = group(self._keyed(way), self._rows, self._work, nodes)
+            texts = partial(self._texts, nodes)
+            rule = Rule(wanted.words, wanted.threshold)
+            near = near_rows(self._banded(way, nodes), groups.nodes, texts, rule, self._work)
+        return np.concatenate([groups.pairs, near])
+
+    def _keyed(self, way: Alike) -> Iterator[Keyed]:
+        """The rows to which a way applies, with what must be equal."""
+        done = 0
+        for tables in self._tables(way):
+            count = next(iter(tables.values())).num_rows
+            keys, applies = np.zeros((count, 2), np.uint64), np.ones(count, np.bool_)
+            if way.text:
+                keys = _numbers(tables[self._text].column("digest"), np.uint64, 2)
+            if way.image:
+                labels, pictured = self._labels(way, tables)
+                keys = stirred((keys ^ labels).reshape(-1)).reshape(-1, 2)
+                applies = applies if way.text else pictured
+            rows = np.arange(done, done + count, dtype=np.uint64)
+            done += count
+            yield Keyed(rows[applies], keys[applies])
+
+    def _banded(self, way: Alike, nodes: Nodes) -> Iterator[Banded]:
+        reader, done = nodes.reader(), 0
+        for tables in self._tables(way):
+            count = tables[self._text].num_rows
+            rows, found = reader.take(count)
+            here = (rows - np.uint64(done)).astype(np.int64)
+            done += count
+            bands = _numbers(tables[self._text].column("bands"), np.uint32, self._scope.wanted.bands)
+            salt = self._labels(way, tables)[0][:, 0] if way.image else np.zeros(count, np.uint64)
+            yield Banded(found, bands[here], salt[here])
+
+    def _texts(self, nodes: Nodes, wanted: Rows) -> Iterator[Texts]:
+        """The words of the wanted nodes."""
+        reader, done = nodes.reader(), 0
+        for samples in self._scope.samples:
+            for path in samples.files():
+                for table in sample_tables(path, ["messages"]):
+                    rows, found = reader.take(table.num_rows)
+                    at = np.minimum(np.searchsorted(wanted, found), len(wanted) - 1)
+                    asked = wanted[at] == found
+                    here = (rows[asked] - np.uint64(done)).astype(np.int64)
+                    done += table.num_rows
+                    taken = table.take(here)
+                    yield Texts(found[asked], rows[asked], words_of(Batch(taken).texts, taken.num_rows))
+
+    def _labels(self, way: Alike, tables: dict[str, pa.Table]) -> tuple[Entries, npt.NDArray[np.bool_]]:
+        """Two numbers a row that are equal where the pictures are the same, and whether it has any."""
+        if way.image == "exact":
+            column = tables["pictures"].column("digest")
+            pictured = ~np.asarray(column.is_null())
+            return np.where(pictured[:, None], _numbers(column, np.uint64, 2), np.uint64(0)), pictured
+        assert self._near is not None
+        hashes, flat, starts = _lists(tables["looks"])
+        labels = np.empty((len(starts) - 1, 2), np.uint64)
+        _label(self._near.label(hashes), flat, starts, labels)
+        return labels, starts[1:] > starts[:-1]
+
+    def _looks(self) -> Iterator[Hashes]:
+        """The hashes of all pictures that have one."""
+        for path in self._files["looks"]:
+            for table in sample_tables(path, ["hashes", "flat"]):
+                hashes, flat, _ = _lists(table)
+                yield hashes[flat == 0]
+
+    def _tables(self, way: Alike) -> Iterator[dict[str, pa.Table]]:
+        """The fingerprints that a way reads, side by side: all were written in the same batches."""
+        image = {"exact": "pictures", "near": "looks", None: None}[way.image]
+        names = [name for name in (self._text if way.text else None, image) if name]
+        for paths in zip(*(self._files[name] for name in names), strict=True):
+            for tables in zip(*map(sample_tables, paths), strict=True):
+                assert len({table.num_rows for table in tables}) == 1, f"{paths[0].name}: batches of other sizes"
+                yield dict(zip(names, tables, strict=True))
+
+    def _named(self, rows: Rows, by: npt.NDArray[np.int64], parents: npt.NDArray[np.int64]) -> Clustered:
+        """Name the clusters by the smallest ids in them."""
+        ids, done = [""] * len(rows), 0
+        for path in next(iter(self._files.values())):
+            for table in sample_tables(path, ["id"]):
+                low, high = np.searchsorted(rows, np.array([done, done + table.num_rows], np.uint64))
+                here = (rows[low:high] - np.uint64(done)).astype(np.int64)
+                ids[low:high] = table.column("id").take(here).to_pylist()
+                done += table.num_rows
+        roots = np.flatnonzero(parents == np.arange(len(parents)))
+        cluster = np.searchsorted(roots, parents)
+        names = np.full(len(roots), None, np.object_)
+        for number, one in zip(cluster.tolist(), ids, strict=True):
+            names[number] = one if names[number] is None else min(one, names[number])
+        return Clustered(rows, by, cluster, names)
+
+
+@compiled(types.void, UINT64S, BYTES, INT64S, OUT_UINT64_ROWS)
+def _label(hashes: Hashes, flat: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], labels: Entries) -> None:
+    """Write one label a row: of its pictures in their order; a flat picture is equal to itself alone."""
+    for row in range(len(labels)):
+        first, second = _K1, _K2
+        for i in range(starts[row], starts[row + 1]):
+            look = mix(hashes[i] + _K1) if flat[i] else hashes[i]
+            first = mix(first ^ look) * _K2
+            second = mix(second + look) * _K1
+        labels[row, 0] = first
+        labels[row, 1] = second
+
+
+def _lists(table: pa.Table) -> tuple[Hashes, npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """``(hashes, flat, starts)`` of the pictures of a batch; ``starts`` has one more."""
+    hashes = table.column("hashes").combine_chunks()
+    flat = table.column("flat").combine_chunks().flatten()
+    lengths = np.asarray(hashes.value_lengths()).astype(np.int64)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    return np.asarray(hashes.flatten()), np.asarray(flat.cast("uint8")), starts
+
+
+def _numbers(column: pa.ChunkedArray, kind: type[Kind], width: int) -> npt.NDArray[Kind]:
+    """The memory of a column of fixed-size values as so many numbers a row."""
+    values = column.combine_chunks()
+    size = values.type.byte_width
+    data = np.frombuffer(values.buffers()[1], np.uint8)[values.offset * size : (values.offset + len(values)) * size]
+    return data.view(kind).reshape(-1, width)

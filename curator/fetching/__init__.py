@@ -1,0 +1,1 @@
+"""Downloading pictures by address: the guarded connection, the process that downloads, and its shards."""

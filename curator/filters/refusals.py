@@ -1,0 +1,60 @@
+"""Answers that refuse or speak as a language model, and pieces of templates that were left in the text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from curator.batch import Batch, Column, Texts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+VERSION = 1
+NEEDS_PICTURES = False
+COLUMNS = {
+    "refusals": Column("answers", "answers that refuse, or speak as a language model"),
+    "leftovers": Column("messages", "messages with pieces of a chat or prompt template"),
+}
+
+_TASKS = "assist|help|comply|fulfil|provide|see|view|access|process|analy[sz]e|answer|identify|display|open"
+REFUSALS = (
+    r"\bas an? (ai|artificial intelligence|(large )?language model|text[- ]based)\b",
+    r"\bi('m| am) (just |only )?(an? )?(ai|(large )?language model|text[- ]based)\b",
+    r"\b(i'?m |i am )?(really |very |so )?sorry,? (but )?i (can ?no|can'?|am no|do no|don'?|am una|'m una)",
+    rf"\bi (can ?not|can'?t|am unable to|am not able to|do not have the ability to) ({_TASKS})",
+    rf"\bi'm (unable|not able) to ({_TASKS})",
+    r"\bi (don'?t|do not) have (access to|the ability to|personal|any (image|information))",
+    r"\bmy (training data|knowledge cut ?-?off)\b",
+    r"\b(please|could you) (provide|upload|attach|share) (me )?(with )?(the|an|your) (image|picture|photo)",
+)
+"""What a refusal says, in English; case does not matter."""
+
+LEFTOVERS = (
+    r"<\|?/?(im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|end_header_id)\|?>",
+    r"<(image|img|unk|pad|bos|eos|s)>|</s>",
+    r"\[/?inst\]|<</?sys>>",
+    r"###\s*(human|assistant|instruction|response|input)\b",
+    r"(?m:^(user|assistant|human|gpt|system)\s*:\s)",
+    r"\{\{.{0,40}\}\}|\{(question|answer|caption|context|instruction|input|image|text|name)\}",
+    r"\[(insert|your|name of|image of)\b[^\]]{0,40}\]|lorem ipsum",
+)
+
+
+def measure(batch: Batch) -> dict[str, pa.Array]:
+    """One value a sample, never null."""
+    n = len(batch)
+    return {
+        "refusals": _holding(batch.texts.answers, REFUSALS, n),
+        "leftovers": _holding(batch.texts, LEFTOVERS, n),
+    }
+
+
+def _holding(texts: Texts, patterns: tuple[str, ...], n_samples: int) -> pa.Array:
+    """Texts of each sample that hold one of the patterns (RE2: linear in the text)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = np.asarray(pc.match_substring_regex(texts.texts, "|".join(patterns), ignore_case=True))
+    return pa.array(np.bincount(texts.sample[found], minlength=n_samples).astype(np.int32))
