@@ -72,6 +72,9 @@ def attempt(function: Callable[[Any], Iterator[int]], task: Any, checked: Ticket
         return Outcome(sum(function(task)))
     except (Refusal, OSError) as error:
         return Outcome(error=error)
+    except ImportError as error:
+        node = f"node '{platform.node()}'"
+        return Outcome(error=Refusal(node, f"lacks a library ({error})", "install the same libraries on every node"))
     except Exception:  # noqa: BLE001  told where it can be seen, by a text that any process can read back
         return Outcome(error=RuntimeError(f"a task failed on {platform.node()}:\n{traceback.format_exc()}"))
 

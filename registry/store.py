@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from registry.discovery import checked_name
 from registry.errors import Refusal
-from registry.identity import short
+from registry.identity import digest, short
 
 STAGES = ("raw", "fetched", "samples", "measures", "mixes", "trials", "decisions")
 RECORD = "record.json"
@@ -126,7 +126,6 @@ class Home:
         Put each file there by ``whole_file``: then a file that is there is whole, and its maker leaves it alone. Of
         two processes that make the same, one waits; None says that the other one has finished the folder meanwhile.
         """
-        folder.parent.mkdir(parents=True, exist_ok=True)
         self.aside.mkdir(parents=True, exist_ok=True)
         self.sweep()
         taken = self._take_over(folder)
@@ -158,9 +157,9 @@ class Home:
     def _take_over(self, folder: Path) -> tuple[Path, int] | None:
         """The locked aside folder in which ``folder`` is made, new or left by a killed run; None once it is finished.
 
-        It is found by its name, which holds the digest: what another version began has another name.
+        It is found by a name that tells the whole path, and so the identity: what another version began has another.
         """
-        work = self.aside / f"{folder.name}{_KEPT}"
+        work = self.aside / f"{folder.name}.{short(digest(folder.relative_to(self.path).as_posix()))}{_KEPT}"
         while not is_finished(folder):
             with _locked(self.aside / ".lock"):
                 work.mkdir(exist_ok=True)

@@ -51,6 +51,7 @@ MAX_CHARACTERS = 200
     metavar="FILE",
     help="Write an HTML page with clusters side by side.",
 )
+@place_options
 @home_option
 @json_option
 @dry_run_option
@@ -62,6 +63,7 @@ def command(
     distance: int,
     place: Place,
     sample_html: Path | None,
+    place: Place,
     home: Path,
     as_json: bool,
     dry_run: bool,

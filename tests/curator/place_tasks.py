@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -74,6 +75,12 @@ def refuse(task: Copy) -> Iterator[int]:
 def fail_to_open(task: Copy) -> Iterator[int]:
     """An error of the file system, as a full disk gives one."""
     yield len(task.source.with_name("not there").read_text())
+
+
+def import_what_is_not_there(task: Copy) -> Iterator[int]:
+    """A library that this node has not."""
+    importlib.import_module("library_of_another_node")
+    yield from copy(task)
 
 
 def break_down(task: Copy) -> Iterator[int]:

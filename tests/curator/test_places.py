@@ -22,7 +22,16 @@ from curator.runner import ATTEMPTS, Function, Place, run
 from registry.errors import Refusal
 from registry.store import Home
 from tests.curator.data_home import file_bytes, make_captions
-from tests.curator.place_tasks import Copy, break_down, copy, copy_after_a_death, die, fail_to_open, refuse
+from tests.curator.place_tasks import (
+    Copy,
+    break_down,
+    copy,
+    copy_after_a_death,
+    die,
+    fail_to_open,
+    import_what_is_not_there,
+    refuse,
+)
 from tests.ray_cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
@@ -150,7 +159,11 @@ def test_a_refusal_arrives_whole(on: str, place: GivePlace, tasks: list[Copy]) -
 @pytest.mark.parametrize("on", ["local", "ray"])
 @pytest.mark.parametrize(
     ("function", "error", "words"),
-    [(fail_to_open, FileNotFoundError, "not there"), (break_down, RuntimeError, "ZeroDivisionError")],
+    [
+        (fail_to_open, FileNotFoundError, "not there"),
+        (break_down, RuntimeError, "ZeroDivisionError"),
+        (import_what_is_not_there, Refusal, "lacks a library"),
+    ],
 )
 def test_other_errors_arrive_too(
     on: str, function: Function[Copy], error: type[Exception], words: str, place: GivePlace, tasks: list[Copy]

@@ -80,7 +80,8 @@ def left(home: Home) -> list[str]:
 
 def kept(home: Home, folder: Path) -> Path:
     """The unfinished folder of a killed run."""
-    return home.aside / f"{folder.name}.kept" / "out"
+    [work] = home.aside.glob(f"{folder.name}.*.kept")
+    return work / "out"
 
 
 def stop_with(error: BaseException, home: Home, folder: Path, *names: str) -> None:
@@ -184,6 +185,17 @@ def test_an_error_before_anything_is_whole_leaves_nothing(home: Home, folder: Pa
     assert left(home) == []
 
 
+def test_folders_of_one_name_in_two_places_are_kept_apart(home: Home) -> None:
+    """The clusters of a search have the same name and digest under each samples folder."""
+    for parent in ("one@r-0", "two@r-0"):
+        with pytest.raises(KeyboardInterrupt):
+            stop_with(KeyboardInterrupt(), home, home.stage("measures") / parent / "x-0123456789ab", f"of {parent}")
+    with home.continuing(home.stage("measures") / "two@r-0" / "x-0123456789ab", record()) as out:
+        assert out is not None
+        assert [path.name for path in out.iterdir()] == ["of two@r-0"]
+    assert len(left(home)) == 1
+
+
 def test_what_is_finished_is_not_begun_again(home: Home, folder: Path) -> None:
     for expected in (False, True):
         with home.continuing(folder, record()) as out:
@@ -198,14 +210,15 @@ def test_work_that_nobody_goes_on_with_is_removed_after_a_month(home: Home, fold
     month = time.time() - 31 * 24 * 3600
     os.utime(kept(home, folder), (month, month))
     assert home.sweep() == 1
-    assert left(home) == ["x-ffffffffffff.kept"]
+    assert [name[:14] for name in left(home)] == ["x-ffffffffffff"]
 
 
 def test_what_a_kill_left_after_the_rename_is_swept(home: Home, folder: Path) -> None:
     with home.continuing(folder, record()) as out:
         assert out is not None
-    kept(home, folder).parent.mkdir()
-    (kept(home, folder).parent / ".lock").touch()
+        work = out.parent
+    work.mkdir()
+    (work / ".lock").touch()
     assert home.sweep() == 1
     assert left(home) == []
 
