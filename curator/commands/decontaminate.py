@@ -34,7 +34,6 @@ MAX_CHARACTERS = 100
 @click.option(
     "--sample-html", type=PathValue(dir_okay=False), metavar="FILE", help="Write an HTML page with both sides of hits."
 )
-@place_options
 @home_option
 @json_option
 @dry_run_option
@@ -45,7 +44,6 @@ def command(
     overlap: float,
     place: Place,
     sample_html: Path | None,
-    place: Place,
     home: Path,
     as_json: bool,
     dry_run: bool,

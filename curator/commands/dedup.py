@@ -51,7 +51,6 @@ MAX_CHARACTERS = 200
     metavar="FILE",
     help="Write an HTML page with clusters side by side.",
 )
-@place_options
 @home_option
 @json_option
 @dry_run_option
@@ -63,7 +62,6 @@ def command(
     distance: int,
     place: Place,
     sample_html: Path | None,
-    place: Place,
     home: Path,
     as_json: bool,
     dry_run: bool,

@@ -111,7 +111,6 @@ def test_the_tables_and_examples_are_printed(home: Home, curator: Curator) -> No
         (["nobody"], 1, "nobody"),
         (["mine", "--threshold", "0"], 2, "0"),
         (["mine", "--distance", "13"], 2, "13"),
-        (["mine", "--workers", "0"], 2, "0"),
         ([], 2, "NAME"),
     ],
 )
