@@ -38,7 +38,7 @@ class Corpus:
     base: Ints
     """For a copy the row that it is one of; -1 for a text of its own."""
     similarity: npt.NDArray[np.float64]
-    """True Jaccard similarity to the base, of runs of five words; 0 for a text of its own."""
+    """True Jaccard similarity to the base, as ours is defined; 0 for a text of its own."""
 
     def near(self) -> Ints:
         """The rows that are near copies, not exact ones."""
@@ -83,8 +83,9 @@ def corpus(rows: int, mean_words: float = 136, seed: int = 0) -> Corpus:
 
 
 def jaccard(one: npt.NDArray[np.int32], other: npt.NDArray[np.int32]) -> float:
-    """Similarity of the sets of runs of five words."""
-    a, b = ({tuple(text[i : i + SHINGLE]) for i in range(len(text) - SHINGLE + 1)} for text in map(list, (one, other)))
+    """Similarity of the sets of runs of five words, the first of which says who speaks."""
+    texts = ([-1, *text.tolist()] for text in (one, other))
+    a, b = ({tuple(text[i : i + SHINGLE]) for i in range(len(text) - SHINGLE + 1)} for text in texts)
     return len(a & b) / len(a | b)
 
 
