@@ -7,7 +7,9 @@ pictures. A picture that is flat (one tone, or nearly) has no look: the signs of
 
 from __future__ import annotations
 
+import io
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +17,7 @@ import numpy.typing as npt
 from numba import types
 
 from curator.compiled import BYTES, OUT_BYTES, OUT_INT64S, OUT_UINT64S, Number, compiled
+from registry.image_decoder import DAMAGED, FORMATS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -88,9 +91,18 @@ def _hash(greys: npt.NDArray[np.uint8], hashes: npt.NDArray[np.uint64], flat: np
         hashes[picture] = bits
 
 
-def hashes_of(greys: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
-    """``(hash, whether it is flat)`` of pictures given as ``grey`` gives them, stacked."""
-    count = greys.size // (SIDE * SIDE)
-    hashes, flat = np.empty(count, np.uint64), np.empty(count, np.uint8)
-    _hash(np.ascontiguousarray(greys).reshape(-1), hashes, flat)
+def look_at(files: Iterable[bytes]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
+    """``(hashes, whether each is flat)`` of picture files; one that cannot be decoded any more counts as flat."""
+    import PIL.Image
+
+    greys = []
+    for data in files:
+        try:
+            with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                greys.append(grey(picture))
+        except DAMAGED:
+            greys.append(np.zeros((SIDE, SIDE), np.uint8))
+    hashes, flat = np.empty(len(greys), np.uint64), np.empty(len(greys), np.uint8)
+    if greys:
+        _hash(np.stack(greys).reshape(-1), hashes, flat)
     return hashes, flat.astype(np.bool_)

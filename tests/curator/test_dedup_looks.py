@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from curator.duplicates.looks import SIDE, grey, hashes_of
+from curator.duplicates.looks import SIDE, look_at
 from curator.duplicates.near_looks import near_looks, turns
 
 Raster = Image.Image
@@ -36,8 +36,7 @@ def encoded(picture: Raster, quality: int = 90, kind: str = "JPEG") -> bytes:
 
 
 def look(*files: bytes) -> list[tuple[int, bool]]:
-    greys = np.stack([grey(Image.open(io.BytesIO(data))) for data in files])
-    hashes, flat = hashes_of(greys)
+    hashes, flat = look_at(files)
     return list(zip(hashes.tolist(), flat.tolist(), strict=True))
 
 
@@ -101,6 +100,12 @@ def test_transparency_is_white_and_modes_do_not_matter() -> None:
     kinds = [encoded(picture.convert(mode), kind="PNG") for mode in ("L", "I;16", "1", "P")]
     assert apart(look(kinds[0])[0][0], look(kinds[3])[0][0]) <= 6
     assert len(look(*kinds)) == 4
+
+
+def test_a_damaged_file_counts_as_flat() -> None:
+    whole = encoded(scene(1, 100, 80), kind="PNG")
+    assert [flat for _, flat in look(whole, whole[: len(whole) // 2], b"no picture")] == [False, True, True]
+    assert len(look_at([])[0]) == 0
 
 
 def by_all_pairs(hashes: npt.NDArray[np.uint64], distance: int) -> dict[int, int]:
