@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from curator.measure import keeps, measure
+from curator.bounds import keeps
+from curator.measure import measure
 from curator.reclassify import labels
 from curator.resolve import Draw, Group, Leaf, Resolver, check_part
 from curator.samples import Samples
@@ -156,20 +157,19 @@ def _with_labels(home: Home, samples: Samples, rows: pa.Table) -> pa.Table:
 def _filtered(home: Home, leaf: Leaf, rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:
     """The rows within all bounds, and how many each bound dropped (a row counts for the first that drops it)."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     dropped: dict[str, int] = {}
-    for name, bounds in leaf.filters:
-        values = measure(home, leaf.samples, name).columns(["id", *bounds])
+    left = np.ones(rows.num_rows, np.bool_)
+    for name, bounds, model in leaf.filters:
+        measured = measure(home, leaf.samples, name, model=model)
+        values = measured.columns(["id", *bounds]).take(rows.column(_POSITION))
+        assert values.column("id").equals(rows.column("id")), f"{name}: the measure is of other samples"
         for column, bound in bounds.items():
-            positions = rows.column(_POSITION)
-            here = values.take(positions)
-            assert here.column("id").equals(rows.column("id")), f"{name}: the measure is of other samples"
-            kept = keeps(here.column(column), bound)
-            lost = rows.num_rows - (pc.sum(kept.cast(pa.int64())).as_py() or 0)
-            dropped[f"{name}.{column}"] = dropped.get(f"{name}.{column}", 0) + lost
-            rows = rows.filter(kept)
-    return rows, dropped
+            kept = left & np.asarray(keeps(values, column, bound))
+            reason = f"{name}.{column}"
+            dropped[reason] = dropped.get(reason, 0) + int(left.sum() - kept.sum())
+            left = kept
+    return rows.filter(pa.array(left)), dropped
 
 
 def _draw(rows: pa.Table, draw: Draw, seed: int, where: str) -> pa.Table:

@@ -39,7 +39,7 @@ def command(recipe: str, home: Path, as_json: bool, dry_run: bool) -> None:
 
     import_arrow()
     data_home, wanted = Home(home), load_recipe(recipe, Home(home))
-    group = Resolver(data_home).resolve(wanted)
+    group = Resolver(data_home, fetch=not dry_run).resolve(wanted)
     missing = missing_measures(data_home, group)
     if dry_run and missing:
         _print_missing(str(data_home.folder("mixes", wanted.name, group.digest())), missing, as_json)
@@ -58,13 +58,13 @@ def _measure(home: Any, missing: list[Any]) -> None:
     from curator.measure import measure
     from curator.reclassify import NAME, labels
 
-    for samples, name in missing:
+    for samples, name, model in missing:
         with progress(f"{name} of {samples.card.name}", samples.record.rows_out, "samples") as advance:
-            labels(home, samples, advance) if name == NAME else measure(home, samples, name, advance)
+            labels(home, samples, advance) if name == NAME else measure(home, samples, name, advance, model=model)
 
 
 def _print_missing(path: str, missing: list[Any], as_json: bool) -> None:
-    rows = [{"dataset": s.card.name, "measure": name, "samples": s.record.rows_out} for s, name in missing]
+    rows = [{"dataset": s.card.name, "measure": name, "samples": s.record.rows_out} for s, name, _ in missing]
     if as_json:
         print_json({"path": path, "to_measure": rows})
         return

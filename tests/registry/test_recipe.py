@@ -95,7 +95,7 @@ def test_a_part_without_an_amount_is_all_of_it_once(home: Home) -> None:
         ("dataset: a\nrepeat: 0", "greater than or equal to 1"),
         ("dataset: a\nrepeat: 1.5", "valid integer"),
         ("dataset: a\nchoose: 0", "greater than or equal to 1"),
-        ("dataset: a\nfilters: {text: {words: {}}}", "give min, max or equals"),
+        ("dataset: a\nfilters: {text: {words: {}}}", "give min, max, equals, lowest or highest"),
         ("dataset: a\nfilters: {text: {words: {minimum: 3}}}", "unknown field 'parts.0.filters.text.words.minimum'"),
         ("dataset: a\nfilters: {text: {words: {min: inf}}}", "finite number"),
         ("dataset: a\nfilters: {text: 3}", "valid dictionary"),
