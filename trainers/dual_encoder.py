@@ -45,6 +45,8 @@ class DualEncoder:
     def load(cls, folder: Path) -> DualEncoder:
         """Read a checkpoint in 32-bit floats; Refusal for anything that is not a whole CLIP or SigLIP."""
         kind = _kind(folder)
+        if not (folder / "tokenizer.json").is_file():  # without it the library makes up a tokenizer without words
+            raise Refusal(str(folder), "has no tokenizer.json", "save it with a fast tokenizer (tokenizer.json)")
         local = {"local_files_only": True}
         model_class, processor_class = _classes(kind)
         model, report = _read(
