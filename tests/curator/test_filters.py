@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from curator import measure as measure_module
-from curator.batch import Batch
 from curator.bounds import keeps
 from curator.filtering import filter_rows, measure_rows, parse_bounds, plan_rows
 from curator.measure import FILTERS, filter_names, load_filter, measure, wanted_model
 from registry.discovery import load_module
 from registry.errors import Refusal
-from registry.images import ImageStore
 from registry.recipe import Bounds
-from registry.sample import arrow_schema, make_message, sample_id
 from registry.store import Home, read_record
+from tests.curator.artefacts import ARTEFACTS, batch_of
 from tests.curator.data_home import file_bytes, make_captions, make_chats, rows_of
 
-ARTEFACTS = Path(__file__).parent / "filters"
 PLAIN = [name for name in filter_names() if not wanted_model(name)]
 """Filters that measure in this process; those with a model are in test_model_filters.py."""
 
@@ -30,40 +25,6 @@ PLAIN = [name for name in filter_names() if not wanted_model(name)]
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
-
-
-def drawn(width: int, height: int, look: str = "grey") -> bytes:
-    """A picture: one tone, half black and half white, or nothing but transparency."""
-    from PIL import Image
-
-    if look == "clear":
-        image = Image.new("RGBA", (width, height), (0, 0, 0, 0))
-    else:
-        image = Image.new("RGB", (width, height), "white" if look == "half" else look)
-        if look == "half":
-            image.paste("black", (0, 0, width // 2, height))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def batch_of(home: Home, samples: list[dict[str, Any]]) -> Batch:
-    """Samples of an artefact as a batch: pictures by size and look, turns by turns."""
-    import pyarrow as pa
-
-    rows = []
-    with ImageStore(home).writer() as store:
-        for sample in samples:
-            refs = [store.add(drawn(*image)) for image in sample["images"]]
-            messages = [
-                make_message(("user", "assistant")[i % 2], text, len(refs) if i == 0 else 0)
-                for i, text in enumerate(sample["turns"])
-            ]
-            shas = [ref.sha256 for ref in refs]
-            images = [{"sha256": r.sha256, "width": r.width, "height": r.height} for r in refs]
-            names = {"dataset": "x", "part": "all", "source_id": "1", "category": "captioning"}
-            rows.append({"id": sample_id(messages, shas), "images": images, "messages": messages, **names})
-    return Batch(pa.Table.from_pylist(rows, schema=arrow_schema()), ImageStore(home))
 
 
 @pytest.mark.parametrize("name", PLAIN)

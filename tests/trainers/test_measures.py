@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import shutil
 from collections.abc import Iterator
@@ -37,12 +38,17 @@ from trainers.chat import template
 from trainers.dual_encoder import DualEncoder
 from trainers.losses import Reader
 from trainers.measure import Sample, Tools
-from trainers.model import load_checkpoint
+from trainers.model import Checkpoint, load_checkpoint
 from trainers.picture import normalise, square
 from trainers.workshop import Workshop
 
 COUNT = 30
-DEMO = load_checkpoint(DEMO_FOLDER)
+
+
+@functools.cache
+def demo() -> Checkpoint:
+    """The packaged base."""
+    return load_checkpoint(DEMO_FOLDER)
 
 
 @dataclass
@@ -97,7 +103,7 @@ def plain_similarity(world: World, kind: str) -> list[float | None]:
 
 def plain_loss(world: World, model: Any, row: Row, pictures: bool = True) -> float:
     """The loss that transformers' own forward gives one sample alone."""
-    checkpoint = DEMO
+    checkpoint = demo()
     messages, images = row["messages"], [image["sha256"] for image in row["images"]]
     if not pictures:
         images = []
@@ -135,7 +141,7 @@ def test_losses_are_those_of_each_sample_alone(world: World, tmp_path: Path) -> 
     assert gain["loss_without_picture"] == pytest.approx(hidden, abs=2e-4)
     assert gain["picture_gain"] == pytest.approx(gains, abs=3e-4)
     rendered = [template("demo").render(row["messages"]) for row in world.rows]
-    tokens = [int(one.learned.sum()) for one in DEMO.tokens.encode(rendered, DEMO.image_tokens)]
+    tokens = [int(one.learned.sum()) for one in demo().tokens.encode(rendered, demo().image_tokens)]
     assert losses["answer_tokens"] == tokens
 
 
