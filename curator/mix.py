@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from curator.bounds import keeps
 from curator.contamination.mixing import drop_contaminated
 from curator.duplicates.mixing import drop_duplicates
-from curator.measure import keeps, measure
+from curator.measure import measure
 from curator.reclassify import labels
 from curator.remaining import POSITION, Remaining
 from curator.resolve import Draw, Group, Leaf, Resolver, check_part
@@ -149,21 +150,20 @@ def _with_labels(home: Home, samples: Samples, rows: pa.Table) -> pa.Table:
 def _filtered(home: Home, leaf: Leaf, rows: pa.Table) -> Remaining:
     """The rows within all bounds, and how many each bound dropped (a row counts for the first that drops it)."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     dropped: dict[str, int] = {}
     available = rows.num_rows
-    for name, bounds in leaf.filters:
-        values = measure(home, leaf.samples, name).columns(["id", *bounds])
+    left = np.ones(available, np.bool_)
+    for name, bounds, model in leaf.filters:
+        measured = measure(home, leaf.samples, name, model=model)
+        values = measured.columns(["id", *bounds]).take(rows.column(POSITION))
+        assert values.column("id").equals(rows.column("id")), f"{name}: the measure is of other samples"
         for column, bound in bounds.items():
-            positions = rows.column(POSITION)
-            here = values.take(positions)
-            assert here.column("id").equals(rows.column("id")), f"{name}: the measure is of other samples"
-            kept = keeps(here.column(column), bound)
-            lost = rows.num_rows - (pc.sum(kept.cast(pa.int64())).as_py() or 0)
-            dropped[f"{name}.{column}"] = dropped.get(f"{name}.{column}", 0) + lost
-            rows = rows.filter(kept)
-    return Remaining(leaf, rows, available, dropped)
+            kept = left & np.asarray(keeps(values, column, bound))
+            reason = f"{name}.{column}"
+            dropped[reason] = dropped.get(reason, 0) + int(left.sum() - kept.sum())
+            left = kept
+    return Remaining(leaf, rows.filter(pa.array(left)), available, dropped)
 
 
 def _draw(rows: pa.Table, draw: Draw, seed: int, where: str) -> pa.Table:

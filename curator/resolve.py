@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from curator.contamination.hits import DISTANCE
 from curator.contamination.hits import identity_of as hits_identity
@@ -13,7 +13,8 @@ from curator.contamination.hits import measure_name as hits_name
 from curator.contamination.questions import BenchmarkTable, find_tables
 from curator.duplicates.scope import NAME as DUPLICATES
 from curator.duplicates.scope import Scope
-from curator.measure import checked_columns, measure_digest, measure_folder
+from curator.measure import checked_columns, measure_digest, measure_folder, resolve_model
+from curator.models import Model
 from curator.reclassify import NAME as LABELS
 from curator.reclassify import labels_digest
 from curator.samples import Samples, find_samples
@@ -23,8 +24,26 @@ from registry.mix import MIX_VERSION
 from registry.recipe import Bounds, Decontaminate, Dedup, Recipe, RecipePart, load_recipe
 from registry.store import Home, is_finished
 
-Filters = list[tuple[str, dict[str, Bounds]]]
-"""``(filter, column -> bounds)``; all of them hold."""
+
+class Criterion(NamedTuple):
+    """Bounds on the columns of a filter, and the model that it measures with, if it needs one."""
+
+    filter: str
+    bounds: dict[str, Bounds]
+    model: Model | None = None
+
+
+Filters = list[Criterion]
+"""All of them hold."""
+
+
+class Missing(NamedTuple):
+    """A measure that nobody has made yet."""
+
+    samples: Samples
+    name: str
+    """The filter, or ``labels``."""
+    model: Model | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +76,7 @@ class Leaf:
 
     def measures(self) -> dict[str, str]:
         """Filter (or ``labels``) -> digest of every measure this leaf reads."""
-        needs = {name: measure_digest(self.samples, name) for name, _ in self.filters}
+        needs = {one.filter: measure_digest(self.samples, one.filter, one.model) for one in self.filters}
         return needs | ({LABELS: labels_digest(self.samples)} if self.samples.relabelled else {})
 
     def plain(self) -> dict[str, Any]:
@@ -75,10 +94,11 @@ class Leaf:
             pinned["filters"] = [
                 {
                     "filter": name,
-                    "measure_digest": measure_digest(self.samples, name),
+                    "measure_digest": measure_digest(self.samples, name, model),
                     "bounds": {c: b.model_dump(mode="json", exclude_none=True) for c, b in bounds.items()},
                 }
-                for name, bounds in self.filters
+                | ({"model": model.identity()} if model is not None else {})
+                for name, bounds, model in self.filters
             ]
         return pinned | self.draw.plain()
 
@@ -184,12 +204,17 @@ class Group:
 
 
 class Resolver:
-    """Resolves recipes against a home; a dataset that many recipes use is looked up once."""
+    """Resolves recipes against a home; a dataset or a model that many recipes use is looked up once.
 
-    def __init__(self, home: Home, nested: Mapping[str, Recipe] | None = None) -> None:
+    With ``fetch`` a model that lies on the Hub is brought here, because its files make the identity of the mix.
+    """
+
+    def __init__(self, home: Home, nested: Mapping[str, Recipe] | None = None, *, fetch: bool = True) -> None:
         self._home = home
         self._nested = dict(nested or {})
+        self._fetch = fetch
         self._samples: dict[str, Samples] = {}
+        self._models: dict[tuple[str, str | None], Model | None] = {}
 
     def resolve(self, recipe: Recipe) -> Group:
         """The pinned tree of a recipe; raises Refusal for what is not here, unknown, or contains itself."""
@@ -202,8 +227,11 @@ class Resolver:
         return self._samples[dataset]
 
     def _group(self, recipe: Recipe, draw: Draw, outer: Filters, path: tuple[str, ...]) -> Group:
-        filters = _joined(outer, recipe.filters)
-        members = [self._member(recipe, part, _joined(filters, part.filters), path) for part in recipe.parts]
+        filters = _joined(outer, self._criteria(recipe, recipe.filters))
+        members = [
+            self._member(recipe, part, _joined(filters, self._criteria(recipe, part.filters)), path)
+            for part in recipe.parts
+        ]
         group = Group(recipe.name, recipe.seed, members, draw)
         if recipe.dedup is not None:
             group = replace(group, dedup=self._dedup(group, recipe.dedup))
@@ -223,6 +251,17 @@ class Resolver:
             raise Refusal(f"recipe '{group.name}'", what, "take it out of 'against': its rows are compared anyway")
         return Deduplication(wanted, tuple(samples.values()), tuple(against[name] for name in sorted(against)))
 
+    def _criteria(self, recipe: Recipe, filters: Mapping[str, dict[str, Bounds]]) -> Filters:
+        """Filters written in a recipe, with the models that the same recipe names for them."""
+        found: Filters = []
+        for name, bounds in filters.items():
+            checked_columns(name, bounds)
+            key = (name, recipe.models.get(name))
+            if key not in self._models:
+                self._models[key] = resolve_model(self._home, *key, fetch=self._fetch)
+            found.append(Criterion(name, bounds, self._models[key]))
+        return found
+
     def _member(self, recipe: Recipe, part: RecipePart, filters: Filters, path: tuple[str, ...]) -> Leaf | Group:
         draw = Draw.of(part)
         if part.recipe is not None:
@@ -234,9 +273,17 @@ class Resolver:
         assert part.dataset is not None, "the recipe model allows exactly one of dataset and recipe"
         samples = self.samples(part.dataset)
         check_part(samples, part.part)
-        for name, bounds in filters:
-            checked_columns(name, bounds)
+        _check_models(recipe, filters)
         return Leaf(samples, part.part, filters, draw, recipe.seed)
+
+
+def _check_models(recipe: Recipe, filters: Filters) -> None:
+    """Refuse one filter with two models: what a recipe around this one asks, and this one, would not be one measure."""
+    models: dict[str, Model | None] = {}
+    for name, _, model in filters:
+        if models.setdefault(name, model) != model:
+            what = f"asks '{name}' of another model than the recipe that contains it"
+            raise Refusal(f"recipe '{recipe.name}'", what, "name one model in both")
 
 
 def check_part(samples: Samples, part: str | None) -> None:
@@ -247,13 +294,14 @@ def check_part(samples: Samples, part: str | None) -> None:
         raise Refusal(f"{samples.card.name}", f"has no part '{part}'{hint}", f"its parts are: {', '.join(known)}")
 
 
-def missing_measures(home: Home, group: Group) -> list[tuple[Samples, str]]:
-    """``(samples, filter or 'labels')`` that a mix needs and that nobody has measured yet, each once."""
-    wanted: dict[tuple[str, str], tuple[Samples, str]] = {}
+def missing_measures(home: Home, group: Group) -> list[Missing]:
+    """What a mix needs and nobody has measured yet, each once."""
+    wanted: dict[tuple[str, str], Missing] = {}
     for leaf in group.leaves():
+        models = {one.filter: one.model for one in leaf.filters}
         for name, identity in leaf.measures().items():
             if not is_finished(measure_folder(home, leaf.samples, name, identity)):
-                wanted[leaf.samples.folder.name, name] = (leaf.samples, name)
+                wanted[leaf.samples.folder.name, identity] = Missing(leaf.samples, name, models.get(name))
     return list(wanted.values())
 
 
@@ -273,6 +321,6 @@ def missing_hits(home: Home, group: Group) -> list[tuple[Samples, BenchmarkTable
     ]
 
 
-def _joined(outer: Filters, inner: Mapping[str, dict[str, Bounds]]) -> Filters:
+def _joined(outer: Filters, inner: Filters) -> Filters:
     """Both, the outer ones first; the same bound twice is said once."""
-    return outer + [one for one in inner.items() if one not in outer]
+    return outer + [one for one in inner if one not in outer]

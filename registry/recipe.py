@@ -16,16 +16,22 @@ PACKAGED = Path(__file__).parent / "recipes"
 
 
 class Bounds(StrictModel):
-    """What a measured column must satisfy for a row to stay."""
+    """What a measured column must satisfy for a row to stay; of several limits all hold.
+
+    ``lowest`` and ``highest`` are shares of all samples of the dataset (or of its part) that have a value, whatever
+    other bounds drop: 0.2 keeps the fifth with the lowest values.
+    """
 
     min: float | None = None
     max: float | None = None
     equals: str | None = None
+    lowest: float | None = Field(default=None, gt=0, le=1)
+    highest: float | None = Field(default=None, gt=0, le=1)
 
     @model_validator(mode="after")
     def _one_at_least(self) -> Bounds:
-        if self.min is None and self.max is None and self.equals is None:
-            raise ValueError("give min, max or equals")
+        if all(limit is None for limit in (self.min, self.max, self.equals, self.lowest, self.highest)):
+            raise ValueError("give min, max, equals, lowest or highest")
         return self
 
 
@@ -178,7 +184,18 @@ class Recipe(StrictModel):
     """Duplicates among what the filters leave are dropped before anything is drawn."""
     decontaminate: Decontaminate | None = None
     """What benchmarks' questions and pictures mean for this recipe; before duplicates are looked for."""
+    models: dict[str, str] = Field(default_factory=dict)
+    """Filter -> the model it measures with, for the filters written in this recipe: a folder, or a repository on the
+    Hub (``org/name@revision``). Its files are what counts, not where they lie."""
     note: str | None = None
+
+    @model_validator(mode="after")
+    def _models_are_used(self) -> Recipe:
+        used = {*self.filters, *(name for part in self.parts for name in part.filters)}
+        unused = sorted(self.models.keys() - used)
+        if unused:
+            raise ValueError(f"models names '{unused[0]}', which no filter of this recipe uses")
+        return self
 
     def plain(self) -> dict[str, Any]:
         """JSON form without what was not given."""

@@ -48,11 +48,11 @@ def command(recipe: str, place: Place, home: Path, as_json: bool, dry_run: bool)
 
     import_arrow()
     data_home, wanted = Home(home), load_recipe(recipe, Home(home))
-    group = Resolver(data_home).resolve(wanted)
+    group = Resolver(data_home, fetch=not dry_run).resolve(wanted)
     missing, scopes = missing_measures(data_home, group), missing_clusters(data_home, group)
     compared = missing_hits(data_home, group)
     if dry_run and (missing or scopes or compared):
-        to_do = [{"dataset": s.card.name, "measure": name, "samples": s.record.rows_out} for s, name in missing]
+        to_do = [{"dataset": s.card.name, "measure": name, "samples": s.record.rows_out} for s, name, _ in missing]
         to_do += [
             {"dataset": s.card.name, "measure": f"contamination by {table.name}", "samples": s.record.rows_out}
             for s, table in compared
@@ -76,12 +76,12 @@ def _measure(home: Any, missing: list[Any], place: Place) -> None:
     from curator.measure import measure
     from curator.reclassify import NAME, labels
 
-    for samples, name in missing:
+    for samples, name, model in missing:
         with progress(f"{name} of {samples.card.name}", samples.record.rows_out, "samples") as advance:
             if name == NAME:
                 labels(home, samples, advance, place)
             else:
-                measure(home, samples, name, advance, place)
+                measure(home, samples, name, advance, place, model)
 
 
 def _compare(home: Home, compared: list[tuple[Samples, BenchmarkTable]], place: Place) -> None:
