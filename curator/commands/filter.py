@@ -74,14 +74,7 @@ def command(
       curator filter openmoji --model answer_loss=~/llava-1.5-7b#vicuna_v1 --bound answer_loss.answer_loss=lowest:0.2
     """
     from curator.arrow import import_arrow
-    from curator.filtering import (
-        chosen_filters,
-        filter_rows,
-        measure_rows,
-        parse_bounds,
-        parse_models,
-        plan_rows,
-    )
+    from curator.filtering import chosen_filters, filter_rows, measure_rows, parse_bounds, parse_models, plan_rows
     from curator.samples import find_samples
     from registry.store import Home
 
