@@ -27,7 +27,7 @@ from registry.store import Home, Record
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSIONS = {"text": 1, "shingles": 1, "pictures": 1, "looks": 1}
+VERSIONS = {"text": 1, "shingles": 2, "pictures": 1, "looks": 1}
 """Raised whenever the same sample gets another fingerprint."""
 _READS = {"text": "messages", "shingles": "messages", "pictures": "images", "looks": "images"}
 _DIGEST_BYTES = 16

@@ -3,6 +3,7 @@
 The signature of a set is the smallest value that each of many functions takes on it; the share of functions on which
 two sets agree estimates their Jaccard similarity. Signatures are cut into bands of a few rows: sets of similarity
 ``j`` agree on a band with probability ``j ** rows``, and on one of them at least with ``1 - (1 - j ** rows) ** bands``.
+Sets of samples whose short answers differ agree on none.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from curator.compiled import (
     Number,
     compiled,
 )
-from curator.duplicates.words import Hashes, Worded, mix
+from curator.duplicates.words import ANSWERS, ASKS, Hashes, Worded, mix
 from registry.recipe import Banding
 
 Small = npt.NDArray[np.uint32]
@@ -36,6 +37,9 @@ class Functions(NamedTuple):
     terms: Small
 
 
+SHORT_WORDS = 10
+"""An answer of so many words must be the same in a near copy: "9" and "8", or "woman frowning" and "woman pouting", say
+different things however much of the question is the same."""
 _WEIGHTS = 64
 """A shingle has at most so many words."""
 
@@ -73,6 +77,23 @@ def shingle(words: Hashes, start: int, end: int, size: int, out: Small) -> int:
     return n
 
 
+@compiled(types.uint64, UINT64S, types.int64, types.int64)
+def _short_answers(words: Hashes, start: int, end: int) -> np.uint64:
+    """A digest of the sample's short answers, words and places; 0 where it has none."""
+    digest, answer, length = np.uint64(0), np.uint64(0), 0
+    speaks = False
+    for at in range(start, end + 1):
+        if at == end or words[at] == ANSWERS or words[at] == ASKS:
+            if speaks and length <= SHORT_WORDS:
+                digest = mix(digest ^ (answer + np.uint64(length) + np.uint64(1)))
+            speaks = at < end and words[at] == ANSWERS
+            answer, length = np.uint64(0), 0
+        else:
+            answer = mix(answer ^ words[at])
+            length += 1
+    return digest
+
+
 @compiled(types.void, UINT64S, INT64S, types.int64, UINT32S, UINT32S, OUT_UINT32_ROWS)
 def _sign(
     words: Hashes,
@@ -97,8 +118,9 @@ def _sign(
                 one = min(np.uint32(np.uint32(factor * w) + term), np.uint32(np.uint32(factor * x) + term))
                 other = min(np.uint32(np.uint32(factor * y) + term), np.uint32(np.uint32(factor * z) + term))
                 least[f] = min(one, other, least[f])
+        short = _short_answers(words, starts[sample], starts[sample + 1])
         for band in range(bands.shape[1]):
-            key = np.uint64(band)
+            key = np.uint64(band) ^ short
             for f in range(band * rows, (band + 1) * rows):
                 key = mix(key ^ np.uint64(least[f]))
             bands[sample, band] = np.uint32(key >> _32)

@@ -53,8 +53,9 @@ def _kinds() -> npt.NDArray[np.uint8]:
 
 _KINDS = _kinds()
 _LOWER = np.array([ord(chr(c).lower()) if chr(c).isalnum() else _SEPARATOR for c in range(128)], np.uint8)
-_ROLES = np.array([0x8BB84B93962EACC9, 0x2D358DCCAA6C78A5], np.uint64)
+ASKS, ANSWERS = np.uint64(0x8BB84B93962EACC9), np.uint64(0x2D358DCCAA6C78A5)
 """Words that begin a message which asks, and one which answers."""
+_ROLES = np.array([ASKS, ANSWERS], np.uint64)
 _K1, _K2, _K3 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _ZERO, _ONE, _2, _3, _4, _5, _6, _7, _8 = (np.uint64(n) for n in range(9))
 _16, _24, _27, _29, _30, _31, _32, _56 = (np.uint64(n) for n in (16, 24, 27, 29, 30, 31, 32, 56))

@@ -27,7 +27,8 @@ def home(home_path: Path, tmp_path: Path) -> Home:
     rows = ["What is it?", "what is it", WORDS, WORDS + " more", WORDS.upper(), "<b>Something</b> of its own"]
     make_texts(opened, tmp_path, "mine", [chat(i, text) for i, text in enumerate(rows)])
     make_texts(opened, tmp_path, "test", [chat(9, "What is it?")])
-    scenes = [pictured(0, "a scene", 1), pictured(1, "the same scene", 1, quality=60), pictured(2, "another", 2)]
+    partly = " ".join([*WORDS.split()[:25], *(f"other{i}" for i in range(15))])
+    scenes = [pictured(0, WORDS, 1), pictured(1, partly, 1, quality=60), pictured(2, "another", 2)]
     make_pictures(opened, tmp_path, "pics", scenes)
     return opened
 
