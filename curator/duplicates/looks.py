@@ -29,8 +29,8 @@ _COSINES = np.array(
     [[round(math.cos(math.pi * k * (2 * i + 1) / (2 * SIDE)) * _SCALE) for i in range(SIDE)] for k in range(_LOW)],
     np.int64,
 )
-_DECODED = 2 * SIDE
-"""Shorter side in pixels below which a JPEG is not scaled while it is decoded."""
+_DECODED = 56
+"""Least shorter side in pixels to which a JPEG is scaled while it is decoded: an eighth of 480 is still more."""
 FLAT = 2.0
 """Standard deviation of the 32 x 32 grey values up to which a picture is flat."""
 

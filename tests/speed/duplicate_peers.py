@@ -130,6 +130,7 @@ def datatrove(corpus: Path, rows: int) -> Work:
         import_module("datatrove.pipeline.writers.jsonl").JsonlWriter,
     )
 
+    import_module("datatrove.utils.word_tokenizers").load_word_tokenizer("eng").word_tokenize("load what is needed")
     texts = texts_of(corpus, rows)
     config = minhash.MinhashConfig(n_grams=WORDS, num_buckets=BANDS, hashes_per_bucket=ROWS)
 
@@ -179,6 +180,7 @@ def imagehash(corpus: Path, rows: int) -> Work:
 
     library = import_module("imagehash")
 
+    library.phash(Image.new("L", (64, 64)))  # loads what it needs
     files = [path.read_bytes() for path in sorted(corpus.glob("*.jpg"))[:rows]]
     return lambda: [str(library.phash(Image.open(io.BytesIO(data)))) for data in files]
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -28,7 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -84,11 +85,15 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
 @dataclass
-class Peers:
-    """How other deduplicators are run."""
+class Bench:
+    """Other deduplicators, and what all of them get."""
 
+    root: Path
     python: dict[str, str]
     """Method -> its interpreter."""
+    rows: int
+    rounds: int
+    _corpora: dict[int, Corpus] = field(default_factory=dict)
 
     def run(self, method: str, path: Path, rows: int) -> tuple[float, list[Any]]:
         """``(CPU seconds, what it found)``."""
@@ -100,6 +105,26 @@ class Peers:
             sys.exit(f"{method}: {child.stderr[-2000:]}")
         told = json.loads(child.stdout.splitlines()[-1])
         return float(told["seconds"]), list(told["found"])
+
+    def corpus(self, rows: int) -> Corpus:
+        """A corpus of so many rows, made once."""
+        if rows not in self._corpora:
+            self._corpora[rows] = corpus(rows)
+        return self._corpora[rows]
+
+    def reads(self, method: str) -> tuple[Path, int]:
+        """The file that a method reads, with its shingles beside it, and its rows."""
+        rows = min(self.rows, SLOW.get(method, self.rows))
+        path = self.root / f"corpus-{rows}" / "corpus.parquet"
+        if not path.is_file():
+            path.parent.mkdir()
+            texts = self.corpus(rows).texts
+            found = [(begin + owners, some) for begin, w in worded(texts) for owners, some in [shingles_of(w, 5)]]
+            owners, shingles = (np.concatenate(column) for column in zip(*found, strict=True))
+            np.save(path.with_name("shingles.npy"), shingles.astype(np.uint64))
+            np.save(path.with_name("starts.npy"), np.append(0, np.cumsum(np.bincount(owners, minlength=rows))))
+            pq.write_table(pa.table({"text": texts}), path)
+        return path, rows
 
 
 def seconds(run: Callable[[], Any]) -> tuple[float, Any]:
@@ -147,74 +172,72 @@ def near(texts: pa.Array, banding: Banding, threshold: float, work: Path) -> set
     return set(distinct(np.concatenate(both(pairs))).tolist())
 
 
+Table = dict[str, dict[str, Any]]
+Reads = Callable[[str], tuple[Path, int]]
+
+
 def versus(
-    names: list[str], ours: Callable[[int], Any], peers: Peers, path: Path, rows: int, rounds: int
-) -> dict[str, dict[str, Any]]:
-    """Peer -> rows per CPU second of both, their ratio, and what the peer found; rounds take turns."""
+    names: list[str], ours: Callable[[int], Any], theirs: Callable[[str], tuple[Path, int]], bench: Bench
+) -> Table:
+    """Peer -> rows per CPU second of both, their ratio, and what both found; rounds take turns.
+
+    ``theirs`` says what a peer reads and how many rows it gets; ours gets as many.
+    """
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     found: dict[str, Any] = {}
-    for _ in range(rounds):
+    for _ in range(bench.rounds):
         for name in names:
-            count = min(rows, SLOW.get(name, rows))
+            path, count = theirs(name)
             own, mine = seconds(partial(ours, count))
-            spent, theirs = peers.run(name, path, count)
+            spent, other = bench.run(name, path, count)
             times[name].append((count / own, count / spent))
-            found[name] = (count, mine, theirs)
+            found[name] = (count, mine, other)
     table = {}
     for name, pairs in times.items():
-        ratio = statistics.median(mine / theirs for mine, theirs in pairs)
-        mine, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
-        table[name] = {"ours": mine, "theirs": theirs, "ratio": ratio, "aim": AIMS.get(name), "found": found[name]}
+        ratio = statistics.median(mine / other for mine, other in pairs)
+        fast, slow = (statistics.median(column) for column in zip(*pairs, strict=True))
+        table[name] = {"ratio": ratio, "aim": AIMS.get(name), "found": found[name]}
         aim = f"   aim {AIMS[name]}" if name in AIMS else ""
-        print(f"  {name:14} {theirs:12,.0f}/s   ours {mine:12,.0f}/s   {ratio:8.2f} times{aim}", flush=True)
+        print(f"  {name:14} {slow:12,.0f}/s   ours {fast:12,.0f}/s   {ratio:8.2f} times{aim}", flush=True)
     return table
 
 
-def missed(table: dict[str, dict[str, Any]]) -> list[str]:
+def missed(table: Table) -> list[str]:
     """The peers against which an aim is missed."""
     return [f"{name} {row['ratio']:.2f}" for name, row in table.items() if row["aim"] and row["ratio"] < row["aim"]]
 
 
-def measure_exact(planted: Corpus, path: Path, peers: Peers, rounds: int, work: Path) -> list[str]:
+def measure_exact(bench: Bench) -> list[str]:
     """Exact copies against polars."""
     print("exact, texts per CPU second:")
-    table = versus(
-        ["polars", "polars-normal"],
-        lambda n: exact(planted.texts.slice(0, n), work),
-        peers,
-        path,
-        len(planted.base),
-        rounds,
-    )
-    found, theirs = table["polars"]["found"][1], len(table["polars"]["found"][2])
-    print(f"  copies: ours {found:,}, polars {theirs:,}")
+    names = ["polars", "polars-normal"]
+    table = versus(names, lambda n: exact(bench.corpus(n).texts, bench.root), bench.reads, bench)
+    _, ours, theirs = table["polars"]["found"]
+    print(f"  copies: ours {ours:,}, polars {len(theirs):,}")
     return missed(table)
 
 
-def measure_near(planted: Corpus, path: Path, peers: Peers, rounds: int, work: Path) -> list[str]:
+def measure_near(bench: Bench) -> list[str]:
     """Near copies against all others at the same banding, and how many of the planted ones each finds."""
     print("near (25 x 10, every candidate accepted), texts per CPU second:")
-    names = [name for name in AIMS if name in peers.python and name not in ("polars", "imagehash")]
-    table = versus(
-        names,
-        lambda n: near(planted.texts.slice(0, n), PEERS_BANDING, 1e-9, work),
-        peers,
-        path,
-        len(planted.base),
-        rounds,
-    )
+    names = [name for name in AIMS if name in bench.python and name not in ("polars", "imagehash")]
+    table = versus(names, lambda n: near(bench.corpus(n).texts, PEERS_BANDING, 1e-9, bench.root), bench.reads, bench)
     faults = missed(table)
     for name, row in table.items():
         count, mine, theirs = row["found"]
-        copies = {int(i) for i in planted.near() if i < count and planted.base[i] < count}
-        shares = [100 * len(copies & set(found)) / len(copies) for found in (mine, theirs)]
-        strangers = [len(set(found) - planted.concerned()) for found in (mine, theirs)]
-        if name in {"datatrove", "data-juicer"}:  # they say which rows go: of a pair that may be the base
-            gone = set(theirs)
-            pairs = {int(i): int(planted.base[i]) for i in copies}
-            shares[1] = 100 * sum(i in gone or base in gone for i, base in pairs.items()) / len(copies)
-        print(f"  {name:14} finds {shares[1]:6.2f} % of near copies, ours {shares[0]:6.2f} %; strangers {strangers}")
-        if shares[0] < shares[1] - RECALL_POINTS:
+        planted = bench.corpus(count)
+        copies = planted.near()
+        formula = 100 * np.mean([PEERS_BANDING.recall(planted.similarity[i]) for i in copies])
+        # some say which rows go, and of a pair that may be the one that was copied
+        gone = [set(mine), set(theirs)]
+        shares = [100 * np.mean([i in rows or planted.base[i] in rows for i in copies]) for rows in gone]
+        strangers = [len(rows - planted.concerned()) for rows in gone]
+        noise = 200 * math.sqrt(shares[1] / 100 * (1 - shares[1] / 100) / len(copies))
+        print(
+            f"  {name:14} finds {shares[1]:.2f} % of {len(copies):,} near copies, ours {shares[0]:.2f} %, "
+            f"the formula {formula:.2f} % (noise {noise:.2f}); strangers of both {strangers[::-1]}"
+        )
+        if shares[0] < shares[1] - RECALL_POINTS - noise:
             faults.append(f"recall below {name}")
     return faults
 
@@ -243,11 +266,12 @@ def measure_recall(planted: Corpus, work: Path) -> list[str]:
     return [] if recall >= 0.95 and not strangers else [f"recall {recall:.4f}, {strangers} strangers"]
 
 
-def measure_pictures(folder: Path, peers: Peers, rounds: int, count: int) -> list[str]:
+def measure_pictures(bench: Bench, count: int) -> list[str]:
     """Perceptual hashes against ImageHash, and what they survive."""
+    folder = bench.root / "pictures"
     files = write_photographs(folder, count)
     print(f"pictures of {sum(map(len, files)) / len(files) / 1000:.0f} kB, 640 x 480, per CPU second:")
-    table = versus(["imagehash"], lambda n: look_at(files[:n])[0].tolist(), peers, folder, count, rounds)
+    table = versus(["imagehash"], lambda n: look_at(files[:n])[0].tolist(), lambda _: (folder, count), bench)
     _, ours, theirs = table["imagehash"]["found"]
     bits = [(mine ^ int(other, 16)).bit_count() for mine, other in zip(ours, theirs, strict=True)]
     print(f"  bits that differ from ImageHash: mean {np.mean(bits):.3f}, most {max(bits)}")
@@ -293,19 +317,6 @@ def measure_memory(root: Path, sizes: list[int]) -> list[str]:
     return [] if peaks[-1] <= 1.5 * peaks[0] else [f"memory grows from {peaks[0]} to {peaks[-1]} MiB"]
 
 
-def prepared(root: Path, rows: int) -> tuple[Corpus, Path]:
-    """The corpus, and the file that peers read, with its shingles beside it."""
-    planted = corpus(rows)
-    path = root / "corpus.parquet"
-    pq.write_table(pa.table({"text": planted.texts}), path)
-    owners, shingles = zip(
-        *((begin + o, s) for begin, w in worded(planted.texts) for o, s in [shingles_of(w, 5)]), strict=True
-    )
-    np.save(root / "shingles.npy", np.concatenate(shingles).astype(np.uint64))
-    np.save(root / "starts.npy", np.append(0, np.cumsum(np.bincount(np.concatenate(owners), minlength=rows))))
-    return planted, path
-
-
 def main() -> int:
     """Exit status 0 when all aims are met."""
     parser = argparse.ArgumentParser(description="deduplication, measured")
@@ -318,21 +329,17 @@ def main() -> int:
     parts = ("exact", "near", "recall", "whole", "pictures", "memory")
     parser.add_argument("--only", nargs="+", choices=parts, default=parts)
     asked = parser.parse_args()
-    peers = Peers(dict.fromkeys((*AIMS, "polars-normal"), asked.peers))
-    if asked.data_juicer:
-        peers.python["data-juicer"] = asked.data_juicer
-    else:
-        del peers.python["data-juicer"]
+    python = dict.fromkeys((*AIMS, "polars-normal"), asked.peers) | {"data-juicer": asked.data_juicer}
     pa.set_cpu_count(1)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        planted, path = prepared(root, asked.rows)
+        bench = Bench(root, {name: one for name, one in python.items() if one}, asked.rows, asked.rounds)
         steps: dict[str, Callable[[], list[str]]] = {
-            "exact": lambda: measure_exact(planted, path, peers, asked.rounds, root),
-            "near": lambda: measure_near(planted, path, peers, asked.rounds, root),
-            "recall": lambda: measure_recall(planted, root),
-            "whole": lambda: measure_whole(planted, root),
-            "pictures": lambda: measure_pictures(root / "pictures", peers, asked.rounds, asked.pictures),
+            "exact": lambda: measure_exact(bench),
+            "near": lambda: measure_near(bench),
+            "recall": lambda: measure_recall(bench.corpus(asked.rows), root),
+            "whole": lambda: measure_whole(bench.corpus(asked.rows), root),
+            "pictures": lambda: measure_pictures(bench, asked.pictures),
             "memory": lambda: measure_memory(root, asked.memory),
         }
         faults = [fault for name in asked.only for fault in steps[name]()]
