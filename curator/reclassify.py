@@ -33,18 +33,6 @@ Label = tuple[str, str]
 """``(part, category)``."""
 
 
-@dataclass(frozen=True)
-class Example:
-    """One sample of an audit."""
-
-    id: str
-    source_id: str
-    request: str
-    answer: str
-    images: list[str]
-    """sha256 of its pictures."""
-
-
 @dataclass
 class Move:
     """Samples that one rule takes from one label to another (or leaves where they are)."""
@@ -53,7 +41,8 @@ class Move:
     after: Label
     rule: str
     count: int = 0
-    examples: list[Example] = field(default_factory=list)
+    examples: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of samples."""
     _keys: list[int] = field(default_factory=list, repr=False)
 
     @property
@@ -68,7 +57,7 @@ class Move:
             return
         at = sum(known <= key for known in self._keys)
         self._keys.insert(at, key)
-        self.examples.insert(at, _example(row))
+        self.examples.insert(at, row)
         del self._keys[EXAMPLES:], self.examples[EXAMPLES:]
 
 
@@ -98,7 +87,7 @@ class Audit:
                 "rule": move.rule,
                 "samples": move.count,
                 "moved": move.moved,
-                "examples": [vars(example) for example in move.examples],
+                "examples": [_example(row) for row in move.examples],
             }
             for move in self.moves
         ]
@@ -190,10 +179,16 @@ def _label(row: dict[str, Any], part: Part | None) -> Label:
     return (part.name, part.category) if part is not None else (row["part"], row["category"])
 
 
-def _example(row: dict[str, Any]) -> Example:
+def _example(row: dict[str, Any]) -> dict[str, Any]:
+    """An example of an audit in JSON."""
     messages: list[Message] = row["messages"]
-    images = [image["sha256"] for image in row["images"]]
-    return Example(row["id"], row["source_id"], first_text(messages, "user"), first_text(messages, "assistant"), images)
+    return {
+        "id": row["id"],
+        "source_id": row["source_id"],
+        "request": first_text(messages, "user"),
+        "answer": first_text(messages, "assistant"),
+        "images": [image["sha256"] for image in row["images"]],
+    }
 
 
 def _schema() -> pa.Schema:
