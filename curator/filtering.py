@@ -16,7 +16,6 @@ from curator.measure import (
     measure,
     measure_digest,
     measure_folder,
-    ready_filters,
 )
 from curator.samples import Samples
 from registry.errors import Refusal
@@ -59,10 +58,10 @@ def filter_rows() -> list[Row]:
     ]
 
 
-def plan_rows(home: Home, samples: Samples, names: list[str] | None) -> list[Row]:
+def plan_rows(home: Home, samples: Samples, names: list[str]) -> list[Row]:
     """What measuring would do: one row a filter."""
     rows: list[Row] = []
-    for name in names or ready_filters():
+    for name in names:
         folder = measure_folder(home, samples, name, measure_digest(samples, name))
         done = is_finished(folder)
         rows.append({"filter": name, "samples": 0 if done else samples.record.rows_out, "folder": str(folder)})
@@ -70,10 +69,9 @@ def plan_rows(home: Home, samples: Samples, names: list[str] | None) -> list[Row
 
 
 def measure_rows(
-    home: Home, samples: Samples, names: list[str] | None, wanted: Wanted, advance: Advance | None = None
+    home: Home, samples: Samples, names: list[str], wanted: Wanted, advance: Advance | None = None
 ) -> list[Row]:
     """Measure (or find) and summarise: one row a column, with what its bounds would drop alone."""
-    names = names or ready_filters()
     for name in names:
         checked_library(name)
     return [
@@ -105,10 +103,11 @@ def _spread(values: pa.ChunkedArray) -> Row:
         most = min(named, key=lambda one: (-one["counts"], one["values"]), default={"values": None})
         return {**dict.fromkeys(steps), "median": most["values"]}
     found = pc.quantile(values, list(steps.values()), interpolation="lower").to_pylist()
-    return {name: _short(value) for name, value in zip(steps, found, strict=True)}
+    return {name: short_number(value) for name, value in zip(steps, found, strict=True)}
 
 
-def _short(value: Any) -> object:
+def short_number(value: Any) -> object:
+    """A value as tables show it."""
     return round(value, 4) if isinstance(value, float) else value
 
 

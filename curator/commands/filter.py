@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curator.options import dry_run_option, home_option, json_option
+from curator.options import PathValue, dry_run_option, home_option, json_option
 from curator.output import note, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from curator.filter_examples import Section
+
+MAX_CHARACTERS = 160
+"""Characters of a sample's text that are printed."""
 
 
 @click.command(name="filter")
@@ -29,6 +34,12 @@ if TYPE_CHECKING:
     metavar="FILTER.COLUMN=MIN:MAX",
     help="Say what these bounds would drop (repeat); leave MIN or MAX out.",
 )
+@click.option(
+    "--sample-html",
+    type=PathValue(dir_okay=False),
+    metavar="FILE",
+    help="Write an HTML page of samples: what each --bound drops and keeps, or without one how columns are spread.",
+)
 @click.option("--list", "list_all", is_flag=True, help="List filters, their columns and units.")
 @home_option
 @json_option
@@ -37,6 +48,7 @@ def command(
     dataset: str | None,
     filters: tuple[str, ...],
     bounds: tuple[str, ...],
+    sample_html: Path | None,
     list_all: bool,
     home: Path,
     as_json: bool,
@@ -47,14 +59,20 @@ def command(
     Nothing is dropped here: a threshold in a recipe is applied when its mix is built, and changing one
     measures nothing again. A sample to which a measure does not apply (a size without a picture) stays.
 
+    With --bound, samples next to the bound and some drawn at random show what it drops. A dry run shows that too where
+    the measures are here already, and otherwise says what has to be measured first; it writes nothing.
+
     \b
     Examples:
       curator filter --list
       curator filter openmoji --filter image_size
       curator filter openmoji --bound text_length.words=3: --bound image_size.aspect=:2.5
+      curator filter tabmwp --bound text_length.words=12: --sample-html short.html
     """
     from curator.arrow import import_arrow
+    from curator.filter_examples import sections, with_examples
     from curator.filtering import filter_rows, measure_rows, parse_bounds, plan_rows
+    from curator.measure import ready_filters
     from curator.samples import find_samples
     from registry.store import Home
 
@@ -67,15 +85,34 @@ def command(
     wanted = parse_bounds(bounds)
     data_home = Home(home)
     samples = find_samples(data_home, dataset)
-    names = list(dict.fromkeys([*filters, *wanted])) or None
-    if dry_run:
-        _print(plan_rows(data_home, samples, names), as_json)
+    names = list(dict.fromkeys([*filters, *wanted])) or ready_filters()
+    planned = plan_rows(data_home, samples, names) if dry_run else []
+    if dry_run and (not wanted or any(row["samples"] for row in planned)):
+        _print(planned, as_json)
         return
     with progress(f"measure {dataset}", unit="samples") as advance:
         rows = measure_rows(data_home, samples, names, wanted, advance)
+    shown = sections(data_home, samples, names, wanted) if wanted or sample_html else []
+    if sample_html is not None and not dry_run:
+        from curator.filter_page import write_filter_page
+
+        write_filter_page(data_home, samples, shown, sample_html)
+    if as_json:
+        print_json(with_examples(rows, shown) if wanted else rows)
+        return
     _print(rows, as_json)
-    if not as_json:
-        note(f"{samples.record.rows_out:,} samples of {samples.folder.name}")
+    for section in shown if wanted else []:
+        _print_examples(section)
+    note(f"{samples.record.rows_out:,} samples of {samples.folder.name}")
+
+
+def _print_examples(section: Section) -> None:
+    """The samples that show what a bound does."""
+    click.echo(f"\n{section.title}: {section.counts['dropped']:,} of {section.counts['samples']:,} samples would go")
+    plain = [example.plain() for example in section.examples]
+    texts = [f"{one['request']} / {one['answer']}"[:MAX_CHARACTERS] for one in plain]
+    rows = [(one["says"], one["value"], one["source_id"], text) for one, text in zip(plain, texts, strict=True)]
+    print_table(("", section.column, "row", "text"), rows)
 
 
 def _print(rows: list[dict[str, object]], as_json: bool) -> None:

@@ -158,6 +158,26 @@ def test_filter_measures_and_shows_what_bounds_would_drop(filled: Home, tmp_path
     assert "40 samples" in table.stderr
 
 
+def test_a_dry_run_of_filter_shows_what_would_go_once_it_is_measured(filled: Home, tmp_path: Path) -> None:
+    page, arguments = tmp_path / "p.html", ("filter", "chats", "--bound", "text_length.chars=27:")
+    planned = answer(tmp_path, *arguments, "--dry-run")
+    assert [(row["filter"], row["samples"]) for row in planned] == [("text_length", 40)]
+    shown = answer(tmp_path, *arguments, "--sample-html", page)
+    assert "text_length.chars at least 27" in page.read_text(encoding="utf-8")
+    page.unlink()
+    before = file_bytes(filled.path)
+    assert answer(tmp_path, *arguments, "--dry-run", "--sample-html", page) == shown
+    (bounded,) = [row for row in shown if "examples" in row]
+    gone = [example for example in bounded["examples"] if example["fate"] == "dropped"]
+    assert (bounded["column"], bounded["dropped"]) == ("chars", 9)
+    assert {example["value"] for example in gone} == {26}
+    told = curator(tmp_path, *arguments, "--dry-run").stdout
+    assert "text_length.chars at least 27: 9 of 40 samples would go" in told
+    assert gone[0]["request"] in told
+    assert file_bytes(filled.path) == before
+    assert not page.exists()
+
+
 def test_reclassify_shows_moves_and_writes_a_page(filled: Home, tmp_path: Path) -> None:
     parts = [
         {"name": "odd", "category": "science", "rule": {"request": "[13579] and"}},
