@@ -20,7 +20,7 @@ def write_audit(home: Home, audited: Audit, path: Path) -> None:
         moves = [_move(images, audited.dataset, move) for move in audited.moves]
     finally:
         images.close()
-    write_page(path, TEMPLATE, dataset=audited.dataset, moved=audited.moved, samples=audited.samples, moves=moves)
+    write_page(path, TEMPLATE, audit=audited, moves=moves)
 
 
 def _move(images: ImageStore, dataset: str, move: Move) -> dict[str, Any]:

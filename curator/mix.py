@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from curator.categories.general import general, general_categories
 from curator.duplicates.mixing import POSITION, Remaining, drop_duplicates
 from curator.measure import keeps, measure
 from curator.reclassify import labels
 from curator.resolve import Draw, Group, Leaf, Resolver, check_part
-from curator.samples import Samples
 from registry.damage import table_of
 from registry.errors import Refusal
 from registry.identity import order_key, short
@@ -122,7 +122,7 @@ def _leaf_rows(home: Home, leaf: Leaf, number: int) -> pa.Table:
         n = table.num_rows
         table = table.append_column("file", pa.repeat(path.name, n)).append_column("row", pa.array(np.arange(n)))
         tables.append(table)
-    rows = _with_labels(home, leaf.samples, pa.concat_tables(tables))
+    rows = _with_labels(home, leaf, pa.concat_tables(tables))
     n = rows.num_rows
     rows = rows.append_column("folder", pa.repeat(leaf.samples.folder.name, n))
     rows = rows.append_column("copy", pa.repeat(pa.scalar(0, pa.int32()), n))
@@ -132,14 +132,19 @@ def _leaf_rows(home: Home, leaf: Leaf, number: int) -> pa.Table:
     return rows if leaf.part is None else rows.filter(pc.equal(rows.column("part"), leaf.part))
 
 
-def _with_labels(home: Home, samples: Samples, rows: pa.Table) -> pa.Table:
-    """Part and category as the card gives them now."""
-    if not samples.relabelled:
+def _with_labels(home: Home, leaf: Leaf, rows: pa.Table) -> pa.Table:
+    """Part and category as the card gives them now; the category as the general classifier finds it, if asked for."""
+    samples = leaf.samples
+    if samples.relabelled:
+        current = labels(home, samples).columns(["part", "category"])
+        for name in ("part", "category"):
+            rows = rows.set_column(rows.schema.get_field_index(name), name, current.column(name))
+    if leaf.general is None:
         return rows
-    current = labels(home, samples).columns(["part", "category"])
-    for name in ("part", "category"):
-        rows = rows.set_column(rows.schema.get_field_index(name), name, current.column(name))
-    return rows
+    found = general(home, samples, leaf.general).columns(["id", "category", "confidence"])
+    assert found.column("id").equals(rows.column("id")), "what was found is of other samples"
+    categories = general_categories(found, rows.column("category"), leaf.general.confidence)
+    return rows.set_column(rows.schema.get_field_index("category"), "category", categories)
 
 
 def _filtered(home: Home, leaf: Leaf, rows: pa.Table) -> Remaining:

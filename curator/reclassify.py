@@ -61,12 +61,32 @@ class Move:
         del self._keys[EXAMPLES:], self.examples[EXAMPLES:]
 
 
+Moves = dict[tuple[Label, Label, str], Move]
+"""Moves by the labels before and after, and the rule."""
+
+
+def add_move(moves: Moves, before: Label, after: Label, rule: str, row: dict[str, Any]) -> None:
+    """Count one sample, and keep it as an example if it is among the first in a fixed shuffle."""
+    move = moves.setdefault((before, after, rule), Move(before, after, rule))
+    move.count += 1
+    move.offer(row)
+
+
 @dataclass(frozen=True)
 class Audit:
     """Every label before and after, with the rule that decided and a few examples."""
 
     dataset: str
+    by: str
+    """What decided, in words, with its version."""
     moves: list[Move]
+
+    @classmethod
+    def of(cls, dataset: str, by: str, moves: Moves) -> Audit:
+        """The moves in order: what changes first, the largest first."""
+        return cls(
+            dataset, by, sorted(moves.values(), key=lambda m: (not m.moved, -m.count, m.before, m.after, m.rule))
+        )
 
     @property
     def samples(self) -> int:
@@ -111,14 +131,16 @@ def label_file(task: LabelFile) -> Iterator[int]:
     """Write one file of labels; yields the rows done."""
     rules = PartRules(task.parts)
 
-    def measured(table: pa.Table) -> pa.Table:
-        import pyarrow as pa
+    yield from write_measure(task.source, task.target, _schema(), lambda table: label_table(rules, table))
 
-        found = [_label(row, part) for row, part in _decided(rules, table)]
-        parts, categories = [part for part, _ in found], [category for _, category in found]
-        return pa.table({"id": table.column("id"), "part": parts, "category": categories}, schema=_schema())
 
-    yield from write_measure(task.source, task.target, _schema(), measured)
+def label_table(rules: PartRules, table: pa.Table) -> pa.Table:
+    """``id``, ``part`` and ``category`` of samples, as these rules have them."""
+    import pyarrow as pa
+
+    found = [_label(row, part) for row, part in _decided(rules, table)]
+    parts, categories = [part for part, _ in found], [category for _, category in found]
+    return pa.table({"id": table.column("id"), "part": parts, "category": categories}, schema=_schema())
 
 
 def labels(home: Home, samples: Samples, advance: Advance | None = None, place: Place = HERE) -> Measured:
@@ -142,18 +164,15 @@ def labels(home: Home, samples: Samples, advance: Advance | None = None, place: 
 def audit(samples: Samples, advance: Advance | None = None) -> Audit:
     """Compare the labels in the samples with those of the card's rules now; writes nothing."""
     rules = PartRules(samples.card.parts)
-    moves: dict[tuple[Label, Label], Move] = {}
+    moves: Moves = {}
     for path in samples.files():
         for table in sample_tables(path):
             for row, part in _decided(rules, table):
                 before, after = (row["part"], row["category"]), _label(row, part)
                 rule = describe(part.rule) if part is not None else "no rule takes it: it stays"
-                move = moves.setdefault((before, after), Move(before, after, rule))
-                move.count += 1
-                move.offer(row)
+                add_move(moves, before, after, rule, row)
             (advance or (lambda _rows: None))(table.num_rows)
-    ordered = sorted(moves.values(), key=lambda move: (not move.moved, -move.count, move.before, move.after))
-    return Audit(samples.card.name, ordered)
+    return Audit.of(samples.card.name, f"the rules of the card (version {VERSION})", moves)
 
 
 def categories_after(audited: Audit) -> dict[str, int]:

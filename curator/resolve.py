@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from curator.categories.general import NAME as GENERAL
+from curator.categories.general import General
 from curator.duplicates.scope import NAME as DUPLICATES
 from curator.duplicates.scope import Scope
 from curator.measure import checked_columns, measure_digest, measure_folder
@@ -15,7 +18,7 @@ from curator.samples import Samples, find_samples
 from registry.errors import Refusal, did_you_mean
 from registry.identity import digest, short
 from registry.mix import MIX_VERSION
-from registry.recipe import Bounds, Dedup, Recipe, RecipePart, load_recipe
+from registry.recipe import Bounds, Dedup, Labels, Recipe, RecipePart, load_recipe
 from registry.store import Home, is_finished
 
 Filters = list[tuple[str, dict[str, Bounds]]]
@@ -49,11 +52,14 @@ class Leaf:
     filters: Filters
     draw: Draw
     seed: int
+    general: General | None = None
+    """How categories are found; None: they are those of the card."""
 
     def measures(self) -> dict[str, str]:
-        """Filter (or ``labels``) -> digest of every measure this leaf reads."""
+        """Filter (or ``labels``, ``general``) -> digest of every measure this leaf reads."""
         needs = {name: measure_digest(self.samples, name) for name, _ in self.filters}
-        return needs | ({LABELS: labels_digest(self.samples)} if self.samples.relabelled else {})
+        needs |= {LABELS: labels_digest(self.samples)} if self.samples.relabelled else {}
+        return needs | ({GENERAL: self.general.digest(self.samples)} if self.general else {})
 
     def plain(self) -> dict[str, Any]:
         """JSON form with everything pinned."""
@@ -66,6 +72,11 @@ class Leaf:
             pinned["part"] = self.part
         if self.samples.relabelled:
             pinned["labels_digest"] = labels_digest(self.samples)
+        if self.general:
+            pinned["general"] = {
+                "measure_digest": self.general.digest(self.samples),
+                "confidence": self.general.confidence,
+            }
         if self.filters:
             pinned["filters"] = [
                 {
@@ -152,7 +163,7 @@ class Resolver:
 
     def resolve(self, recipe: Recipe) -> Group:
         """The pinned tree of a recipe; raises Refusal for what is not here, unknown, or contains itself."""
-        return self._group(recipe, Draw(), [], (recipe.name,))
+        return self._group(recipe, Draw(), [], None, (recipe.name,))
 
     def samples(self, dataset: str) -> Samples:
         """The samples of a dataset of this home."""
@@ -160,9 +171,12 @@ class Resolver:
             self._samples[dataset] = find_samples(self._home, dataset)
         return self._samples[dataset]
 
-    def _group(self, recipe: Recipe, draw: Draw, outer: Filters, path: tuple[str, ...]) -> Group:
-        filters = _joined(outer, recipe.filters)
-        members = [self._member(recipe, part, _joined(filters, part.filters), path) for part in recipe.parts]
+    def _group(self, recipe: Recipe, draw: Draw, outer: Filters, labels: Labels | None, path: tuple[str, ...]) -> Group:
+        filters, labels = _joined(outer, recipe.filters), recipe.labels or labels
+        members = [
+            self._member(recipe, part, _joined(filters, part.filters), part.labels or labels, path)
+            for part in recipe.parts
+        ]
         group = Group(recipe.name, recipe.seed, members, draw)
         return group if recipe.dedup is None else replace(group, dedup=self._dedup(group, recipe.dedup))
 
@@ -174,20 +188,23 @@ class Resolver:
             raise Refusal(f"recipe '{group.name}'", what, "take it out of 'against': its rows are compared anyway")
         return Deduplication(wanted, tuple(samples.values()), tuple(against[name] for name in sorted(against)))
 
-    def _member(self, recipe: Recipe, part: RecipePart, filters: Filters, path: tuple[str, ...]) -> Leaf | Group:
+    def _member(
+        self, recipe: Recipe, part: RecipePart, filters: Filters, labels: Labels | None, path: tuple[str, ...]
+    ) -> Leaf | Group:
         draw = Draw.of(part)
         if part.recipe is not None:
             if part.recipe in path:
                 circle = " -> ".join([*path, part.recipe])
                 raise Refusal(f"recipe '{recipe.name}'", f"contains itself: {circle}", "take one of them out")
             inner = self._nested.get(part.recipe) or load_recipe(part.recipe, self._home)
-            return self._group(inner, draw, filters, (*path, part.recipe))
+            return self._group(inner, draw, filters, labels, (*path, part.recipe))
         assert part.dataset is not None, "the recipe model allows exactly one of dataset and recipe"
         samples = self.samples(part.dataset)
         check_part(samples, part.part)
         for name, bounds in filters:
             checked_columns(name, bounds)
-        return Leaf(samples, part.part, filters, draw, recipe.seed)
+        general = General.of(self._home, labels) if labels and labels.by == "general" else None
+        return Leaf(samples, part.part, filters, draw, recipe.seed, general)
 
 
 def check_part(samples: Samples, part: str | None) -> None:
@@ -198,13 +215,14 @@ def check_part(samples: Samples, part: str | None) -> None:
         raise Refusal(f"{samples.card.name}", f"has no part '{part}'{hint}", f"its parts are: {', '.join(known)}")
 
 
-def missing_measures(home: Home, group: Group) -> list[tuple[Samples, str]]:
-    """``(samples, filter or 'labels')`` that a mix needs and that nobody has measured yet, each once."""
-    wanted: dict[tuple[str, str], tuple[Samples, str]] = {}
+def missing_measures(home: Home, group: Group) -> list[tuple[Leaf, str]]:
+    """``(leaf, filter, 'labels' or 'general')`` that a mix needs and that nobody has measured yet, each once."""
+    wanted: dict[Path, tuple[Leaf, str]] = {}
     for leaf in group.leaves():
         for name, identity in leaf.measures().items():
-            if not is_finished(measure_folder(home, leaf.samples, name, identity)):
-                wanted[leaf.samples.folder.name, name] = (leaf.samples, name)
+            folder = measure_folder(home, leaf.samples, name, identity)
+            if not is_finished(folder):
+                wanted.setdefault(folder, (leaf, name))
     return list(wanted.values())
 
 

@@ -86,6 +86,23 @@ class Dedup(StrictModel):
         return [Alike.of(text) for text in self.by]
 
 
+class Labels(StrictModel):
+    """Where the categories of samples come from."""
+
+    by: Literal["rules", "general"]
+    """``rules``: the rules of the card. ``general``: the general classifier, which needs none."""
+    confidence: float = Field(default=0.6, ge=0, le=1)
+    """A sample keeps the category of its card where the general classifier is less sure."""
+    learned_from: list[str] = Field(default_factory=list)
+    """Datasets that the general classifier learns from, beside its own signs; a dataset never learns from itself."""
+
+    @model_validator(mode="after")
+    def _rules_learn_nothing(self) -> Labels:
+        if self.by == "rules" and self.model_fields_set - {"by"}:
+            raise ValueError("confidence and learned_from go with 'by: general'")
+        return self
+
+
 class RecipePart(StrictModel):
     """One dataset (or a part of it), or another recipe, and how much of it.
 
@@ -104,6 +121,8 @@ class RecipePart(StrictModel):
     """This many rows, drawn by seed."""
     filters: dict[str, dict[str, Bounds]] = Field(default_factory=dict)
     """Filter -> column -> bounds."""
+    labels: Labels | None = None
+    """Instead of what the recipe says of labels."""
 
     @model_validator(mode="after")
     def _unambiguous(self) -> RecipePart:
@@ -129,6 +148,8 @@ class Recipe(StrictModel):
     """Filters that hold for every part of this recipe."""
     dedup: Dedup | None = None
     """Duplicates among what the filters leave are dropped before anything is drawn."""
+    labels: Labels | None = None
+    """Where the categories come from; without it, from the cards. An inner recipe or a part may say otherwise."""
     note: str | None = None
 
     def plain(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from curator.duplicates.scope import Scope
+    from curator.resolve import Leaf
     from registry.mix import MixInfo
     from registry.store import Home
 
@@ -45,7 +46,10 @@ def command(recipe: str, home: Path, as_json: bool, dry_run: bool) -> None:
     group = Resolver(data_home).resolve(wanted)
     missing, scopes = missing_measures(data_home, group), missing_clusters(data_home, group)
     if dry_run and (missing or scopes):
-        to_do = [{"dataset": s.card.name, "measure": name, "samples": s.record.rows_out} for s, name in missing]
+        to_do = [
+            {"dataset": leaf.samples.card.name, "measure": name, "samples": leaf.samples.record.rows_out}
+            for leaf, name in missing
+        ]
         to_do += [{"dataset": str(one), "measure": "duplicates", "samples": one.rows} for one in scopes]
         _print_missing(str(data_home.folder("mixes", wanted.name, group.digest())), to_do, as_json)
         return
@@ -59,14 +63,22 @@ def command(recipe: str, home: Path, as_json: bool, dry_run: bool) -> None:
     _print(folder, info, as_json)
 
 
-def _measure(home: Any, missing: list[Any]) -> None:
+def _measure(home: Home, missing: list[tuple[Leaf, str]]) -> None:
     """Make the measures that are missing, with a bar each."""
+    from curator.categories.general import NAME as GENERAL
+    from curator.categories.general import general
     from curator.measure import measure
     from curator.reclassify import NAME, labels
 
-    for samples, name in missing:
+    for leaf, name in missing:
+        samples = leaf.samples
         with progress(f"{name} of {samples.card.name}", samples.record.rows_out, "samples") as advance:
-            labels(home, samples, advance) if name == NAME else measure(home, samples, name, advance)
+            if name == NAME:
+                labels(home, samples, advance)
+            elif leaf.general is not None and name == GENERAL:
+                general(home, samples, leaf.general, advance)
+            else:
+                measure(home, samples, name, advance)
 
 
 def _search(home: Home, scopes: list[Scope]) -> None:
