@@ -1,5 +1,4 @@
-"""Profiles: which grams the samples of a dataset have, by category. They are measures, and categories are learned from
-them.
+"""Profiles: which grams the samples of a dataset have, by category. They are measures, and what is learned from.
 
 Only samples whose card is certain of the category count: those of parts that are not told apart by patterns in text,
 which is what is to be judged here. Everything is added up in whole numbers, so no order and no layout matters.

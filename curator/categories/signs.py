@@ -79,9 +79,11 @@ _NUMBER = r"-?\d+(?:\.\d+)?"
 _BOX = rf"[\[(]\s*{_NUMBER}\s*,\s*{_NUMBER}\s*,\s*{_NUMBER}\s*,\s*{_NUMBER}\s*[\])]"
 _DESCRIBE = (
     r"(?i)\b(describe|description|caption|depict|portray|narrate|rundown|elaborate on"
-    r"|summary of the (photo|picture|image)|(explain|clarify|analy[sz]e|interpret|break down|characteri[sz]e|summari[sz]e) (the |this )?(visual"
-    r"|image|photo|picture|contents|elements|various)|explanation of the|what (is|'s) (happening|going on|in (the|this) (image"
-    r"|picture|photo))|going on in|see happening|what do you see|what can you see)\b"
+    r"|summary of the (photo|picture|image)|explanation of the"
+    r"|(explain|clarify|analy[sz]e|interpret|break down|characteri[sz]e|summari[sz]e) (the |this )?"
+    r"(visual|image|photo|picture|contents|elements|various)"
+    r"|what (is|'s) (happening|going on|in (the|this) (image|picture|photo))"
+    r"|going on in|see happening|what do you see|what can you see)\b"
 )
 _WORD = r"(?i)\b(single word|word or phrase|brief(ly)?|terse|compact|very short|keep it short|quick response|concise)\b"
 
@@ -119,9 +121,10 @@ SIGNS = (
         "school science",
         {"science": 20},
         request=r"(?i)\b(food (chain|web)|life cycle|predators?|prey|organisms?|species|ecosystem|habitat"
-        r"|photosynthesis|magnet(s|ic)?|forces?|energy|gravity|planets?|orbit|eclipse|moon|volcano|rocks?|minerals?|fossils?|mantle"
-        r"|crust|erosion|molecules?|atoms?|solid|liquid|particles?|solution|circuit|cells?|nucleus|stem|roots? |larva"
-        r"|stage of|water cycle|farthest (north|south|east|west)|colony|continent|adaptations?|inherit|vertebrates?)\b",
+        r"|photosynthesis|magnet(s|ic)?|forces?|energy|gravity|planets?|orbit|eclipse|moon|volcano|rocks?|minerals?"
+        r"|fossils?|mantle|crust|erosion|molecules?|atoms?|solid|liquid|particles?|solution|circuit|cells?|nucleus"
+        r"|stem|roots? |larva|stage of|water cycle|farthest (north|south|east|west)|colony|continent|adaptations?"
+        r"|inherit|vertebrates?)\b",
     ),
     Sign("a diagram", {"science": 8}, request=r"(?i)\bdiagram|\blabel(led)? [A-Z]\b|which label|which letter"),
     Sign(
@@ -139,16 +142,17 @@ SIGNS = (
     Sign(
         "geometry",
         {"mathematics": 34},
-        request=r"(?i)\b(angles?|triangles?|radius|diameter|perimeter|circumference|parallel|perpendicular|parallelogram"
-        r"|trapezoid|rhombus|tangent|chord|hypotenuse|bisects?|congruent|area of the|find [a-z]\b|nearest tenth)|△|∠|°",
+        request=r"(?i)\b(angles?|(of (a|the)|right|similar) triangles?|radius|diameter|perimeter|circumference"
+        r"|parallel|perpendicular|parallelogram|trapezoid|rhombus|tangent|chord|hypotenuse|bisects?|congruent"
+        r"|area of the|find [a-z]\b|nearest tenth)|△|∠|°",
     ),
     Sign(
         "sums and statistics",
         {"mathematics": 28},
-        request=r"(?i)\b((mean|median|mode|range) of the numbers|probability|fraction|total cost|how much (more |money|"
-        r"(does|did|will|would) \w+ (spend|pay|owe))|how many (more|fewer|people (had|have|did|scored|picked))|in all"
-        r"|subtract|add \d+|rate of change|linear|function|look at (this|the) table|according to the table|unit:"
-        r"|did .{0,40} sell)\b",
+        request=r"(?i)\bunit: |\b((mean|median|mode|range) of the numbers|probability|fraction|total cost"
+        r"|how much (more |money|(does|did|will|would) \w+ (spend|pay|owe))|how many (more|fewer|people (had|have|did"
+        r"|scored|picked))|in all|subtract|add \d+|rate of change|linear|function|look at (this|the) table"
+        r"|according to the table|did .{0,40} sell)\b",
     ),
     Sign("solid bodies", {"mathematics": 16}, request=r"(?i)\b(cubes?|spheres?|cylinders?|rubber|metallic|matte)\b"),
     Sign("formulas", {"mathematics": 20}, answer=r"\\(sqrt|frac|pi)|√|°"),
@@ -170,30 +174,33 @@ SIGNS = (
     Sign(
         "text in a scene",
         {"ocr": 26},
-        request=r"(?i)\b(written|printed|brand|sign says?|(does|do|did) (the|this|that|it) .{0,40}\bsay|says?"
-        r"|read(s|ing)? (all )?(the |this )?text|the text|what text|words? (is|are) (on|in|at)|what number is"
-        r"|licen[cs]e plate|jersey|title of (this|the)|author|wrote|genre|type of this book|edition|year .{0,20}calendar|what time)\b",
+        request=r"(?i)\b(written|printed|brand|sign says?|(does|do|did) (the|this|that|it) .{0,40}\bsay|says?|read(s"
+        r"|ing)? (all )?(the |this )?text|the text|what text|words? (is|are) (on|in|at)|what number is"
+        r"|licen[cs]e plate|jersey|title of (this|the)|author|wrote|genre|type of this book|edition"
+        r"|year .{0,20}calendar|what time)\b",
     ),
     Sign(
         "words of documents",
         {"document": 24},
-        request=r"(?i)\b(document|letter|memo(randum)?|invoice|form|page|table of contents|paragraph|heading|subject of"
-        r"|date (mentioned|of|on)|signed|signature|address|fax|p\.? ?o\.? box|telephone|budget|agenda|meeting|addressed"
-        r"|name of the (company|organi[sz]ation|person|university)|figure \d|voucher|contract)\b",
+        request=r"(?i)\b(document|(this|in the|of the) letter|memo(randum)?|invoice|form|page|table of contents"
+        r"|paragraph|heading|subject of|date (mentioned|of|on)|signed|signature|address|fax|p\.? ?o\.? box|telephone"
+        r"|budget|agenda|meeting|addressed|name of the (company|organi[sz]ation|person|university)|figure \d|voucher"
+        r"|contract)\b",
     ),
     Sign(
         "words of screens",
         {"screen": 26},
-        request=r"(?i)\b(app|application|screen|buttons?|icons?|tap|click|menu|settings?|tabs?|status of|notifications?"
-        r"|check ?box|alarm|wi-?fi|vibrate|log ?in|password|sign in|toggle|slider|switch|version of|e-?mail)\b",
+        request=r"(?i)\b(app|application|screen|buttons?|icons?|tap|click|menu|settings?|tabs?|status of"
+        r"|notifications?|check ?box|alarm|wi-?fi|vibrate|log ?in|password|sign in|toggle|slider|switch|version of"
+        r"|e-?mail)\b",
     ),
     Sign("yes or no", {"general_qa": 10}, answer=r"(?im)^\W*(yes|no)\W*$"),
     Sign(
         "everyday things",
         {"general_qa": 14},
         request=r"(?i)\b(what colou?r|(man|woman|boy|girl|person|people|child|dog|cat|bus|car|train|sky|wall|table"
-        r"|animal)|holding|wearing|sitting|standing|behind|(in front|left|right) of|next to"
-        r"|statement hold|are there)\b",
+        r"|animal)|holding|wearing|sitting|standing|behind|(in front|left|right) of|next to|statement hold"
+        r"|are there)\b",
         shape=lambda said: said.answer_words < 4,
     ),
 )

@@ -15,7 +15,7 @@ import json
 from collections import Counter
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -55,12 +55,13 @@ def fixtures() -> list[Known]:
 
 
 def _fixture(path: Path) -> Known:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for sample in json.loads(path.read_text(encoding="utf-8"))["expect"]:
         messages = conversation([(role, text) for role, text in sample["turns"]])
-        images = [{"sha256": f"{n:064}", "width": 40, "height": 30} for n, _ in enumerate(sample["images"])]
+        sha256s = [f"{number:064}" for number, _ in enumerate(sample["images"])]
+        images = [{"sha256": sha256, "width": 40, "height": 30} for sha256 in sha256s]
         names = {key: sample[key] for key in ("part", "source_id", "category")}
-        identity = sample_id(messages, [image["sha256"] for image in images])
+        identity = sample_id(messages, sha256s)
         rows.append({"id": identity, "dataset": path.stem, **names, "images": images, "messages": messages})
     table = pa.Table.from_pylist(rows, schema=arrow_schema())
     return _known(path.stem, table, certain_parts(load_card(path.stem)))
