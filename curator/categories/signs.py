@@ -160,7 +160,7 @@ SIGNS = (
     Sign("counting", {"general_qa": 6, "mathematics": 3}, request=r"(?i)\bhow many\b"),
     Sign(
         "persons and history",
-        {"knowledge": 22},
+        {"knowledge": 30},
         request=r"(?i)\bwho (is|are|was)\b|\b(born|nationality|occupation|spouse|married|president|politician|famous"
         r"|alma mater|same (country|profession)|age gap|century|religion|citizen)\b",
     ),
