@@ -70,6 +70,7 @@ def draw_mix(home: Home, group: Group, identity: str) -> tuple[MixInfo, pa.Table
         PartCount(
             dataset=leaf.samples.card.name,
             part=leaf.part,
+            category=leaf.category,
             samples_folder=leaf.samples.folder.name,
             seed=leaf.seed,
             available=part.available,
@@ -112,7 +113,7 @@ def _drawn(member: Leaf | Group, remaining: Iterator[Remaining]) -> pa.Table:
 
 
 def _leaf_rows(home: Home, leaf: Leaf, number: int) -> pa.Table:
-    """References to all samples of a leaf (its part alone), and their position among all samples."""
+    """References to all samples of a leaf (its part and category alone), and their position among all samples."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -129,7 +130,9 @@ def _leaf_rows(home: Home, leaf: Leaf, number: int) -> pa.Table:
     rows = rows.select(rows_schema().names).cast(rows_schema())
     rows = rows.append_column(_LEAF, pa.repeat(pa.scalar(number, pa.int32()), n))
     rows = rows.append_column(POSITION, pa.array(np.arange(n)))
-    return rows if leaf.part is None else rows.filter(pc.equal(rows.column("part"), leaf.part))
+    for name, wanted in (("part", leaf.part), ("category", leaf.category)):
+        rows = rows if wanted is None else rows.filter(pc.equal(rows.column(name), wanted))
+    return rows
 
 
 def _with_labels(home: Home, leaf: Leaf, rows: pa.Table) -> pa.Table:

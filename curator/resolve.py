@@ -54,6 +54,8 @@ class Leaf:
     seed: int
     general: General | None = None
     """How categories are found; None: they are those of the card."""
+    category: str | None = None
+    """The only one that is taken, if any."""
 
     def measures(self) -> dict[str, str]:
         """Filter (or ``labels``, ``general``) -> digest of every measure this leaf reads."""
@@ -70,13 +72,12 @@ class Leaf:
         }
         if self.part is not None:
             pinned["part"] = self.part
+        if self.category is not None:
+            pinned["category"] = self.category
         if self.samples.relabelled:
             pinned["labels_digest"] = labels_digest(self.samples)
         if self.general:
-            pinned["general"] = {
-                "measure_digest": self.general.digest(self.samples),
-                "confidence": self.general.confidence,
-            }
+            pinned["general"] = self.general.plain(self.samples)
         if self.filters:
             pinned["filters"] = [
                 {
@@ -204,7 +205,7 @@ class Resolver:
         for name, bounds in filters:
             checked_columns(name, bounds)
         general = General.of(self._home, labels) if labels and labels.by == "general" else None
-        return Leaf(samples, part.part, filters, draw, recipe.seed, general)
+        return Leaf(samples, part.part, filters, draw, recipe.seed, general, part.category)
 
 
 def check_part(samples: Samples, part: str | None) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from registry.discovery import names
 from registry.errors import Refusal, did_you_mean
 from registry.store import Home
+from registry.taxonomy import SLUGS
 from registry.yaml_file import StrictModel, load
 
 PACKAGED = Path(__file__).parent / "recipes"
@@ -113,6 +114,8 @@ class RecipePart(StrictModel):
     recipe: str | None = None
     part: str | None = None
     """Only the samples of this part of the dataset."""
+    category: str | None = None
+    """Only the samples of this category, as the card or what ``labels`` says has it."""
     proportion: float | None = Field(default=None, gt=0)
     """Share of the (filtered) rows, 0.5 = half of them."""
     repeat: int | None = Field(default=None, ge=1)
@@ -133,8 +136,11 @@ class RecipePart(StrictModel):
             raise ValueError(f"{' and '.join(given)} were both given: choose one")
         if self.proportion is not None and self.proportion > 1:
             raise ValueError("proportion is at most 1; use repeat to see rows more than once")
-        if self.recipe is not None and self.part is not None:
-            raise ValueError("part goes with dataset, not with recipe")
+        for name in ("part", "category"):
+            if self.recipe is not None and getattr(self, name) is not None:
+                raise ValueError(f"{name} goes with dataset, not with recipe")
+        if self.category is not None and self.category not in SLUGS:
+            raise ValueError(f"unknown category '{self.category}'{did_you_mean(self.category, SLUGS)}")
         return self
 
 

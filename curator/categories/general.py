@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from curator.batch import Batch
 from curator.categories.centroids import Centroids, learn
@@ -46,7 +46,8 @@ class General:
     @classmethod
     def of(cls, home: Home, wanted: Labels) -> General:
         """What a recipe asks for; raises Refusal for a dataset that is not here."""
-        return cls(wanted.confidence, tuple(find_samples(home, name) for name in sorted(set(wanted.learned_from))))
+        found = {one.folder.name: one for one in (find_samples(home, name) for name in wanted.learned_from)}
+        return cls(wanted.confidence, tuple(found[name] for name in sorted(found)))
 
     def for_samples(self, samples: Samples) -> list[Samples]:
         """The datasets that are learned from to judge these samples."""
@@ -56,6 +57,12 @@ class General:
         """Identity of what is found in these samples; the threshold is no part of it."""
         learned = sorted(profile_digest(one) for one in self.for_samples(samples))
         return digest({**findings_settings(), "samples": samples.record.digest, "learned": learned})
+
+    def plain(self, samples: Samples) -> dict[str, Any]:
+        """JSON form for these samples with everything pinned."""
+        teachers = [{"dataset": one.card.name, "samples": one.folder.name} for one in self.for_samples(samples)]
+        found = {"measure_digest": self.digest(samples), "confidence": self.confidence}
+        return found | {"learned_from": teachers}
 
     def folder(self, home: Home, samples: Samples) -> Path:
         """Where that lies."""

@@ -17,12 +17,13 @@ from curator.categories.findings import WORDS
 from curator.categories.general import AGREES, UNSURE, General, all_teachers, general, general_audit
 from curator.categories.profiles import certain_parts, profile
 from curator.mix import build_mix
+from curator.published_recipe import recipe_files
 from curator.resolve import Resolver, missing_measures
 from curator.runner import Place
 from curator.samples import Samples, find_samples
 from registry.card import load_card
 from registry.errors import Refusal
-from registry.recipe import Labels, Recipe
+from registry.recipe import Labels, Recipe, load_recipe
 from registry.store import Home, read_record
 from tests.curator.data_home import file_bytes, make_chats, picture, pulled, rows_of, write_card, write_parquet
 
@@ -216,6 +217,23 @@ def test_the_nearest_word_on_labels_counts(home: Home, tmp_path: Path) -> None:
     assert missing_measures(home, group) == []
     own = recipe({"dataset": "y"}, name="inner", labels={"by": "rules"})
     assert build_mix(home, outer, {"inner": own})[1].categories == {"general_qa": 20}
+
+
+def test_a_recipe_takes_one_category_of_a_dataset(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(home, tmp_path, "teacher", "science", ODD)
+    make(home, tmp_path, "x", "general_qa", BOX, PLOT)
+    _, info = build_mix(home, recipe({"dataset": "x", "category": "chart"}, labels=GENERAL))
+    assert (info.categories, info.parts[0].available, info.parts[0].category) == ({"chart": 10}, 10, "chart")
+    assert build_mix(home, recipe({"dataset": "x", "category": "chart"}))[1].samples == 0, "by the card there is none"
+    assert "category" not in build_mix(home, recipe({"dataset": "x"}))[1].model_dump()["parts"][0]
+    with pytest.raises(ValueError, match="did you mean 'chart'"):
+        recipe({"dataset": "x", "category": "charts"})
+    with pytest.raises(ValueError, match="category goes with dataset"):
+        recipe({"recipe": "x", "category": "chart"})
+    monkeypatch.chdir(tmp_path)
+    for name, data in recipe_files(info).items():
+        (tmp_path / name).write_bytes(data)
+    assert build_mix(home, load_recipe("./recipe.json"))[1].recipe_digest == info.recipe_digest
 
 
 def test_it_goes_on_top_of_rules_that_changed(home: Home, tmp_path: Path) -> None:
