@@ -66,7 +66,7 @@ docs-write: dev
 	$(BIN)/python -m curator.cli_docs docs/cli.md
 
 unit: dev
-	$(RUN) $(BIN)/python -m pytest -n 2 -q
+	$(RUN) $(BIN)/python -m pytest -n 2 --dist loadgroup -q
 
 speed: dev
 	$(RUN) $(BIN)/python -m tests.speed.startup

@@ -105,11 +105,10 @@ class Batch:
         """``(sample, value)`` of every picture; a picture that occurs twice in the batch is decoded once."""
         images = _combined(self.table, "images")
         sha256s = images.flatten().field("sha256").to_pylist()
-        known = {sha256: measure(self.decoded(sha256)) for sha256 in dict.fromkeys(sha256s)}
+        known = {sha256: measure(self._decoded(sha256)) for sha256 in dict.fromkeys(sha256s)}
         return _owners(images), np.array([known[sha256] for sha256 in sha256s], dtype=np.float64)
 
-    def decoded(self, sha256: str) -> Image:
-        """A picture of the store, opened; its pixels are decoded when they are asked for."""
+    def _decoded(self, sha256: str) -> Image:
         import PIL.Image
 
         assert self.images is not None, "a filter that reads pictures declares NEEDS_PICTURES"

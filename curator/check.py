@@ -13,7 +13,7 @@ from typing import Any
 
 from curator.lineage import finished_folders
 from curator.look import first_rows
-from curator.measure import checked_columns
+from curator.measure import checked_columns, checked_model
 from curator.selection import FORMATS, Form, forms
 from registry.card import card_files, read_card
 from registry.discovery import names, package_folder
@@ -131,17 +131,18 @@ class RecipeCheck:
     home: Home
 
     def __call__(self) -> Iterator[Refusal]:
-        """Its fields, and that every dataset, part, recipe, filter and column it names exists."""
+        """Its fields, that what it names exists, and that it names a model for each filter that needs one."""
         recipe = load_recipe(self.name_or_path, self.home)
-        yield from self._filters(recipe)
+        yield from self._filters(recipe, recipe)
         for part in recipe.parts:
-            yield from self._filters(part)
+            yield from self._filters(recipe, part)
             yield from self._dataset(part) if part.dataset is not None else self._nested(part)
 
-    def _filters(self, holder: Recipe | RecipePart) -> Iterator[Refusal]:
+    def _filters(self, recipe: Recipe, holder: Recipe | RecipePart) -> Iterator[Refusal]:
         for name, bounds in holder.filters.items():
             try:
                 checked_columns(name, bounds)
+                checked_model(name, name in recipe.models)
             except Refusal as fault:
                 yield Refusal(f"{self.name_or_path}: {fault.where}", fault.what, fault.way_out)
 

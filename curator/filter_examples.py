@@ -6,7 +6,7 @@ decided by ``order_key``, never by the order of files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from curator.batch import Column
+from curator.bounds import keeps
 from curator.filtering import QUANTILES, Row, Wanted, short_number
-from curator.measure import keeps, load_filter, measure
+from curator.measure import load_filter, measure, resolve_model
 from curator.rules import first_text
 from curator.samples import Samples
 from curator.shown import rows_at
@@ -37,6 +38,7 @@ NAMES = 5
 """Most frequent names whose samples are shown, where a column holds names and no numbers."""
 
 Positions = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -90,19 +92,23 @@ class _Pick:
     fate: str
 
 
-def sections(home: Home, samples: Samples, names: list[str], wanted: Wanted) -> list[Section]:
+def sections(
+    home: Home, samples: Samples, names: list[str], wanted: Wanted, models: Mapping[str, str] | None = None
+) -> list[Section]:
     """Examples for every bound; without bounds, for every column of these filters, which are measured if need be."""
     keys = _keys(samples)
     chosen: list[tuple[Section, list[_Pick], pa.ChunkedArray]] = []
     for name in wanted or names:
         columns: dict[str, Column] = load_filter(name).COLUMNS
         bounds = wanted.get(name, {})
-        table = measure(home, samples, name).columns(list(bounds or columns))
+        model = resolve_model(home, name, (models or {}).get(name))
+        table = measure(home, samples, name, model=model).columns(["id", *(bounds or columns)])
         for column in bounds or columns:
             values, bound = table.column(column), bounds.get(column)
-            picks = list(_around(values, bound, keys) if bound else _spread(values, keys))
+            kept = np.asarray(keeps(table, column, bound)) if bound else None
+            picks = list(_spread(values, keys) if bound is None or kept is None else _around(values, kept, bound, keys))
             words = bound_in_words(bound) if bound else None
-            chosen.append((Section(name, column, words, _counts(values, bound), []), picks, values))
+            chosen.append((Section(name, column, words, _counts(values, kept), []), picks, values))
     rows = _rows(samples, [pick.position for _, picks, _ in chosen for pick in picks])
     for section, picks, values in chosen:
         section.examples.extend(
@@ -121,12 +127,16 @@ def with_examples(rows: list[Row], shown: list[Section]) -> list[Row]:
 
 
 def bound_in_words(bounds: Bounds) -> str:
-    """``at least 3``, ``3 to 7``, ``is 'en'``."""
-    if bounds.equals is not None:
-        return f"is '{bounds.equals}'"
-    if bounds.min is None:
-        return f"at most {bounds.max:g}"
-    return f"at least {bounds.min:g}" if bounds.max is None else f"{bounds.min:g} to {bounds.max:g}"
+    """``at least 3``, ``3 to 7``, ``is 'en'``, ``among the lowest 20%``; joined where several hold."""
+    words = [f"is '{bounds.equals}'"] if bounds.equals is not None else []
+    if bounds.min is not None and bounds.max is not None:
+        words.append(f"{bounds.min:g} to {bounds.max:g}")
+    elif bounds.min is not None:
+        words.append(f"at least {bounds.min:g}")
+    elif bounds.max is not None:
+        words.append(f"at most {bounds.max:g}")
+    shares = [(name, share) for name, share in (("lowest", bounds.lowest), ("highest", bounds.highest)) if share]
+    return " and ".join([*words, *(f"among the {name} {100 * share:g}%" for name, share in shares)])
 
 
 def _keys(samples: Samples) -> npt.NDArray[np.uint64]:
@@ -136,19 +146,18 @@ def _keys(samples: Samples) -> npt.NDArray[np.uint64]:
     return np.fromiter((order_key("filter", *pair) for pair in pairs), np.uint64)
 
 
-def _counts(values: pa.ChunkedArray, bounds: Bounds | None) -> dict[str, int]:
+def _counts(values: pa.ChunkedArray, kept: Mask | None) -> dict[str, int]:
     """Samples dropped, kept, and to which the measure does not apply (they are kept too)."""
     measured = {"samples": len(values), "not measured": values.null_count}
-    if bounds is None:
+    if kept is None:
         return measured
-    dropped = int((~np.asarray(keeps(values, bounds))).sum())
-    return measured | {"dropped": dropped, "kept": len(values) - dropped}
+    return measured | {"dropped": int((~kept).sum()), "kept": int(kept.sum())}
 
 
-def _around(values: pa.ChunkedArray, bounds: Bounds, keys: npt.NDArray[np.uint64]) -> Iterator[_Pick]:
+def _around(values: pa.ChunkedArray, kept: Mask, bounds: Bounds, keys: npt.NDArray[np.uint64]) -> Iterator[_Pick]:
     """What a bound drops, then what it keeps: those next to it first, then some drawn."""
-    kept, measured = np.asarray(keeps(values, bounds)), ~np.asarray(values.is_null())
-    distance = _distance(values, bounds)
+    measured = ~np.asarray(values.is_null())
+    distance = _distance(values, kept & measured, bounds)
     for fate, there in (("dropped", ~kept), ("kept", kept & measured)):
         found = np.flatnonzero(there)
         near: Positions = np.empty(0, np.int64)
@@ -160,13 +169,16 @@ def _around(values: pa.ChunkedArray, bounds: Bounds, keys: npt.NDArray[np.uint64
         yield from (_Pick(int(position), f"{fate}, drawn at random", fate) for position in drawn)
 
 
-def _distance(values: pa.ChunkedArray, bounds: Bounds) -> npt.NDArray[np.float64] | None:
-    """How far each value is from the nearer end of the bounds; None for a name, which is near to nothing."""
-    ends = [end for end in (bounds.min, bounds.max) if end is not None]
-    if not ends:
+def _distance(values: pa.ChunkedArray, kept: Mask, bounds: Bounds) -> npt.NDArray[np.float64] | None:
+    """How far each value is from the nearest end of the bounds; None for a name, which is near to nothing."""
+    if (bounds.min, bounds.max, bounds.lowest, bounds.highest) == (None, None, None, None):
         return None
     numbers = _numbers(values)
-    found: npt.NDArray[np.float64] = np.min([np.abs(numbers - end) for end in ends], axis=0)
+    ends = [end for end in (bounds.min, bounds.max) if end is not None]
+    if kept.any():  # a share ends where the last value lies that it keeps
+        ends += [float(numbers[kept].max())] if bounds.lowest is not None else []
+        ends += [float(numbers[kept].min())] if bounds.highest is not None else []
+    found: npt.NDArray[np.float64] = np.min([np.abs(numbers - end) for end in ends or [0.0]], axis=0)
     return found
 
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from curator.batch import Column
+from curator.bounds import keeps
 from curator.measure import (
     Advance,
     checked_columns,
     checked_library,
+    checked_model,
     filter_names,
-    keeps,
     load_filter,
     measure,
     measure_digest,
     measure_folder,
+    ready_filters,
+    resolve_model,
+    wanted_model,
 )
+from curator.models import described
+from curator.runner import HERE, Place
 from curator.samples import Samples
 from registry.errors import Refusal
 from registry.recipe import Bounds
@@ -29,6 +37,7 @@ Row = dict[str, object]
 Wanted = dict[str, dict[str, Bounds]]
 """Filter -> column -> bounds."""
 
+SHARES = ("lowest", "highest")
 QUANTILES = {"p05": 0.05, "median": 0.5, "p95": 0.95}
 
 
@@ -38,57 +47,112 @@ def parse_bounds(texts: Iterable[str]) -> Wanted:
     for text in texts:
         left, _, right = text.partition("=")
         name, _, column = left.partition(".")
-        low, colon, high = right.partition(":")
         try:
-            bounds = Bounds(min=_number(low), max=_number(high)) if colon else Bounds(equals=right)
+            bounds = _bounds(right)
         except ValueError:
-            way_out = "for example image_size.aspect=:2.5"
+            way_out = "for example image_size.aspect=:2.5 or answer_loss.answer_loss=lowest:0.2"
             raise Refusal(f"--bound {text}", "is not FILTER.COLUMN=MIN:MAX", way_out) from None
         checked_columns(name, {column: bounds})
         wanted.setdefault(name, {})[column] = bounds
     return wanted
 
 
+def _bounds(text: str) -> Bounds:
+    """``MIN:MAX``, ``lowest:SHARE``, ``highest:SHARE``, or what a value must equal."""
+    low, colon, high = text.partition(":")
+    if not colon:
+        return Bounds(equals=text)
+    if low in SHARES:
+        return Bounds.model_validate({low: _number(high)})
+    return Bounds(min=_number(low), max=_number(high))
+
+
+def parse_models(texts: Iterable[str], names: Iterable[str]) -> dict[str, str]:
+    """Filter -> model, from ``FILTER=MODEL``, or ``MODEL`` alone for the filters of ``names`` that need one."""
+    models: dict[str, str] = {}
+    for text in texts:
+        name, mark, model = text.partition("=")
+        if mark and name in filter_names():
+            models[name] = model
+            continue
+        needy = [name for name in names if wanted_model(name)]
+        if not needy:
+            raise Refusal(f"--model {text}", "is for no filter that runs", "say which: --model similarity=MODEL")
+        models |= dict.fromkeys(needy, text)
+    return models
+
+
 def filter_rows() -> list[Row]:
-    """One row a column that a filter measures."""
+    """One row a column that a filter measures, with the model that has to be passed for it."""
     return [
-        {"filter": name, "column": column, "unit": about.unit, "meaning": about.meaning}
+        {
+            "filter": name,
+            "column": column,
+            "unit": about.unit,
+            "meaning": about.meaning,
+            "needs": wanted_model(name),
+        }
         for name in filter_names()
         for column, about in load_filter(name).COLUMNS.items()
     ]
 
 
-def plan_rows(home: Home, samples: Samples, names: list[str]) -> list[Row]:
+def chosen_filters(names: Iterable[str], models: Mapping[str, str]) -> list[str]:
+    """The named filters, or all that can measure here, and those that a model is given for.
+
+    Raises:
+        Refusal: a filter is unknown, its library is not installed, or its model is missing or not wanted.
+    """
+    chosen = list(dict.fromkeys([*(names or ready_filters()), *models]))
+    for name in chosen:
+        checked_library(name)
+        checked_model(name, name in models)
+    return chosen
+
+
+def plan_rows(home: Home, samples: Samples, names: Iterable[str], models: Mapping[str, str]) -> list[Row]:
     """What measuring would do: one row a filter."""
     rows: list[Row] = []
     for name in names:
-        folder = measure_folder(home, samples, name, measure_digest(samples, name))
-        done = is_finished(folder)
-        rows.append({"filter": name, "samples": 0 if done else samples.record.rows_out, "folder": str(folder)})
+        row: Row = {"filter": name, "samples": samples.record.rows_out, "model": None, "folder": None}
+        here = True
+        if name in models:
+            found, row["model"] = described(home, models[name])
+            here = found is not None
+        if here:
+            model = resolve_model(home, name, models.get(name), fetch=False)
+            folder = measure_folder(home, samples, name, measure_digest(samples, name, model))
+            row["folder"] = str(folder)
+            row["samples"] = 0 if is_finished(folder) else samples.record.rows_out
+        rows.append(row)
     return rows
 
 
 def measure_rows(
-    home: Home, samples: Samples, names: list[str], wanted: Wanted, advance: Advance | None = None
+    home: Home,
+    samples: Samples,
+    names: Iterable[str],
+    wanted: Wanted,
+    advance: Advance | None = None,
+    place: Place = HERE,
+    models: Mapping[str, str] | None = None,
 ) -> list[Row]:
     """Measure (or find) and summarise: one row a column, with what its bounds would drop alone."""
-    for name in names:
-        checked_library(name)
-    return [
-        row
-        for name in names
-        for row in _summary(name, measure(home, samples, name, advance).columns, wanted.get(name, {}))
-    ]
+    rows: list[Row] = []
+    for name, model in [(name, resolve_model(home, name, (models or {}).get(name))) for name in names]:
+        measured = measure(home, samples, name, advance, place, model)
+        rows += _summary(name, measured.columns, wanted.get(name, {}))
+    return rows
 
 
 def _summary(name: str, read: Any, bounds: dict[str, Bounds]) -> list[Row]:
     columns: dict[str, Column] = load_filter(name).COLUMNS
-    table: pa.Table = read(list(columns))
+    table: pa.Table = read(["id", *columns])
     rows: list[Row] = []
     for column, about in columns.items():
         values = table.column(column)
         row: Row = {"filter": name, "column": column, "unit": about.unit, "measured": len(values) - values.null_count}
-        rows.append(row | _spread(values) | {"dropped": _dropped(values, bounds.get(column))})
+        rows.append(row | _spread(values) | {"dropped": _dropped(table, column, bounds.get(column))})
     return rows
 
 
@@ -111,14 +175,11 @@ def short_number(value: Any) -> object:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def _dropped(values: pa.ChunkedArray, bounds: Bounds | None) -> int | None:
+def _dropped(table: pa.Table, column: str, bounds: Bounds | None) -> int | None:
     """Samples that these bounds alone would drop; None without bounds."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if bounds is None:
         return None
-    return len(values) - int(pc.sum(keeps(values, bounds).cast(pa.int64())).as_py() or 0)
+    return int(table.num_rows - np.asarray(keeps(table, column, bounds)).sum())
 
 
 def _number(text: str) -> float | None:

@@ -1,4 +1,4 @@
-"""A Hub repository as the origin of a dataset: list its files at one commit, download them, resumably."""
+"""A Hub repository as the origin of a dataset or a model: list its files at one commit, download them, resumably."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from registry.errors import Refusal
 
-REPO_TYPE = "dataset"
+Kind = Literal["dataset", "model"]
 _PROBLEMS = {
     "OfflineModeIsEnabled": "HF_HUB_OFFLINE is set",
     "ConnectError": "nobody answers there",
@@ -41,25 +41,33 @@ class HubListing:
     files: list[PublishedFile]
 
 
-def list_repository(repo: str, revision: str | None, endpoint: str | None = None) -> HubListing:
-    """The files of a dataset repository; ``revision`` (branch, tag or commit) is resolved to a commit."""
+def list_repository(repo: str, revision: str | None, endpoint: str | None = None, kind: Kind = "dataset") -> HubListing:
+    """The files of a repository; ``revision`` (branch, tag or commit) is resolved to a commit."""
     from huggingface_hub import HfApi
 
-    with _refusals(repo, revision):
-        info = HfApi(endpoint=_checked(endpoint)).dataset_info(repo, revision=revision, files_metadata=True)
+    with _refusals(repo, revision, kind):
+        api = HfApi(endpoint=_checked(endpoint))
+        info = api.repo_info(repo, revision=revision, repo_type=kind, files_metadata=True)
     if not _COMMIT.fullmatch(info.sha or ""):
         raise Refusal(repo, f"the server gave no commit ({info.sha!r})", "check --endpoint")
     return HubListing(str(info.sha), [_file(sibling) for sibling in info.siblings or []])
 
 
-def download(repo: str, commit: str, paths: list[str] | None, into: Path, endpoint: str | None = None) -> None:
+def download(
+    repo: str,
+    commit: str,
+    paths: list[str] | None,
+    into: Path,
+    endpoint: str | None = None,
+    kind: Kind = "dataset",
+) -> None:
     """Bring files (all when ``paths`` is None) into a folder; what is there already is not fetched again."""
     from huggingface_hub import snapshot_download
 
-    with _refusals(repo, commit), progress_bars(shown=sys.stderr.isatty()):
+    with _refusals(repo, commit, kind), progress_bars(shown=sys.stderr.isatty()):
         snapshot_download(
             repo,
-            repo_type=REPO_TYPE,
+            repo_type=kind,
             revision=commit,
             local_dir=into,
             endpoint=_checked(endpoint),
@@ -103,23 +111,25 @@ def problem_in_words(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _refusals(repo: str, revision: str | None) -> Iterator[None]:
+def _refusals(repo: str, revision: str | None, kind: Kind) -> Iterator[None]:
     """Say what the client's errors mean for the user. Messages never hold the token."""
     from huggingface_hub import errors
 
     at = f"{repo}@{revision}" if revision else repo
+    named = {"dataset": "the card's hub_repo", "model": "the model's name"}[kind]
+    instead = {"dataset": "--endpoint, or pass --from with", "model": "HF_ENDPOINT, or name a folder with"}[kind]
     try:
         yield
     except errors.GatedRepoError:
         way_out = f"accept the terms on the page of {repo}, then set HF_TOKEN"
-        raise Refusal(at, "the dataset is gated and this account has not been let in", way_out) from None
+        raise Refusal(at, f"the {kind} is gated and this account has not been let in", way_out) from None
     except errors.RepositoryNotFoundError:
-        way_out = "check the card's hub_repo; set HF_TOKEN if it is private"
-        raise Refusal(at, "there is no such dataset repository, or it is private", way_out) from None
+        way_out = f"check {named}; set HF_TOKEN if it is private"
+        raise Refusal(at, f"there is no such {kind} repository, or it is private", way_out) from None
     except errors.RevisionNotFoundError:
         raise Refusal(at, "the repository has no such revision", "name a branch, tag or commit it has") from None
     except errors.HFValidationError as error:
-        raise Refusal(at, str(error).splitlines()[0], "correct the card's hub_repo") from None
+        raise Refusal(at, str(error).splitlines()[0], f"correct {named}") from None
     except (errors.HTTPError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
         what = f"the Hub cannot be reached: {problem_in_words(error)}"
-        raise Refusal(at, what, "check the network or --endpoint, or pass --from with a local copy") from None
+        raise Refusal(at, what, f"check the network or --endpoint, or {instead} a local copy") from None

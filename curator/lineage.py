@@ -24,7 +24,7 @@ class Step:
     """One thing on the way: a folder of the data home, or something that lies in none."""
 
     place: str
-    """``stage/folder`` in the data home; ``base checkpoint …`` or ``benchmark table …`` for what is no folder."""
+    """``stage/folder`` in the data home; ``checkpoint …`` or ``benchmark table …`` for what is no folder."""
     record: Record | None = None
     """None when it is no folder, or not in this data home."""
     inputs: dict[str, str] = field(default_factory=dict)
@@ -84,11 +84,18 @@ class Lineage:
                 yield f"trials/{before.name if before else short(digest)}", digest
             elif name == "base":
                 yield f"base checkpoint {short(digest)}", digest
+            elif name == "model":
+                yield self._models.get(digest, f"checkpoint {short(digest)}"), digest
             else:
                 yield name, digest
         tables = record.settings.get("tables")
         for name, digest in sorted(tables.items()) if isinstance(tables, dict) else ():
             yield f"benchmark table {name} {short(str(digest))}", str(digest)
+
+    @cached_property
+    def _models(self) -> dict[str, str]:
+        """Digest -> place of the models that were fetched into this home."""
+        return {read_record(folder).digest: f"models/{folder.name}" for folder in self.home.finished("models")}
 
     @cached_property
     def _mixes(self) -> dict[str, str]:
@@ -144,7 +151,7 @@ def _is_digest(place: str, wanted: str) -> bool:
 def _human(place: str) -> str:
     """The folder's name without its digest."""
     folder = place.rpartition("/")[2]
-    return folder if place.startswith("raw/") else folder.rpartition("-")[0]
+    return folder if place.startswith(("raw/", "models/")) else folder.rpartition("-")[0]
 
 
 def tree_lines(lineage: Lineage) -> list[str]:
@@ -175,7 +182,7 @@ def _described(step: Step) -> str:
     record = step.record
     rows = f"{record.rows_out:,}" if record.rows_out == record.rows_in else f"{record.rows_out:,} of {record.rows_in:,}"
     origin = ""
-    if record.kind == "raw":
+    if record.kind in ("raw", "model"):
         repo, commit = record.settings.get("repo"), record.settings.get("commit")
         origin = f"  from {repo}" if repo else ""
         origin += f" at {short(str(commit))}" if commit else ""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from curator.batch import Batch, Column
-from curator.runner import HERE, Place, run
+from curator.model_measure import measure_with_model
+from curator.models import Model, find_model
+from curator.runner import HERE, Function, Place, run
 from curator.samples import Samples
 from registry.damage import damage_refused, table_of
 from registry.discovery import load_module, names, package_folder
@@ -20,7 +21,7 @@ from registry.errors import Refusal, did_you_mean
 from registry.identity import digest
 from registry.images import ImageStore
 from registry.recipe import Bounds
-from registry.store import Home, Record, is_finished, read_record
+from registry.store import Home, Record, is_finished, read_record, whole_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,8 +59,41 @@ def load_filter(name: str) -> ModuleType:
 
 
 def ready_filters() -> list[str]:
-    """The filters that can measure here: those whose library is installed."""
-    return [name for name in filter_names() if not missing_library(load_filter(name))]
+    """The filters that can measure here without being given anything: their library is installed, no model needed."""
+    return [name for name in filter_names() if not wanted_model(name) and not missing_library(load_filter(name))]
+
+
+def wanted_model(name: str) -> str | None:
+    """What has to be passed as the model of a filter; None for one that needs none."""
+    found: str | None = getattr(load_filter(name), "MODEL", None)
+    return found
+
+
+def checked_model(name: str, given: bool) -> None:
+    """Refuse a filter without the model it needs, and a model for a filter that has no use for it."""
+    wanted = wanted_model(name)
+    if wanted is None and given:
+        raise Refusal(f"filter '{name}'", "measures without a model", "take its model away")
+    if wanted is not None and not given:
+        pass_it = f"--model {name}=FOLDER or {name}=ORG/NAME@REVISION, in a recipe models: {{{name}: …}}"
+        raise Refusal(f"filter '{name}'", f"needs a model: {wanted}", f"pass it: {pass_it}")
+
+
+def resolve_model(home: Home, name: str, given: str | None, *, fetch: bool = True) -> Model | None:
+    """The model that a filter measures with, by its name; None for a filter that needs none.
+
+    Raises:
+        Refusal: it is missing, not wanted, not to be found, or does not say how it is asked.
+    """
+    checked_model(name, given is not None)
+    if given is None:
+        return None
+    model = find_model(home, given, fetch=fetch)
+    asked = getattr(load_filter(name), "NEEDS_TEMPLATE", False)
+    if asked and model.template is None:
+        what = "does not say with which chat template it was trained"
+        raise Refusal(f"model {given}", what, f"say it after a #, for example {given}#vicuna_v1")
+    return model if asked else replace(model, template=None)
 
 
 def missing_library(module: ModuleType) -> str | None:
@@ -81,16 +115,20 @@ def checked_library(name: str) -> ModuleType:
 def checked_columns(name: str, wanted: dict[str, Bounds]) -> list[str]:
     """The columns of a filter that bounds are given for; raises Refusal for one it does not measure."""
     columns: dict[str, Column] = load_filter(name).COLUMNS
-    for column in wanted:
+    for column, bounds in wanted.items():
         if column not in columns:
             hint = did_you_mean(column, columns)
             raise Refusal(f"filter '{name}'", f"measures no '{column}'{hint}", f"it measures: {', '.join(columns)}")
+        if columns[column].kind == "string" and bounds.model_fields_set != {"equals"}:
+            raise Refusal(f"{name}.{column}", "is a name, no number", "bound it with 'equals' alone")
     return list(wanted)
 
 
-def measure_digest(samples: Samples, name: str) -> str:
-    """Identity of a measure: the filter, its version, and the samples."""
-    return digest({"filter": name, "version": load_filter(name).VERSION, "samples": samples.record.digest})
+def measure_digest(samples: Samples, name: str, model: Model | None = None) -> str:
+    """Identity of a measure: the filter, its version, the samples, and what the model is, wherever it lies."""
+    measured_with = {"model": model.identity()} if model is not None else {}
+    version = load_filter(name).VERSION
+    return digest({"filter": name, "version": version, "samples": samples.record.digest, **measured_with})
 
 
 def measure_folder(home: Home, samples: Samples, name: str, identity: str) -> Path:
@@ -128,22 +166,36 @@ def measure_file(task: MeasureFile) -> Iterator[int]:
             images.close()
 
 
-def measure(home: Home, samples: Samples, name: str, advance: Advance | None = None, place: Place = HERE) -> Measured:
+def measure(
+    home: Home,
+    samples: Samples,
+    name: str,
+    advance: Advance | None = None,
+    place: Place = HERE,
+    model: Model | None = None,
+) -> Measured:
     """Make (or find) one filter's measure of one samples folder; one output file for each samples file."""
-    module = checked_library(name)
-    identity = measure_digest(samples, name)
+    checked_model(name, model is not None)
+    identity = measure_digest(samples, name, model)
+    module = load_filter(name)
     record = Record(
         kind="measures",
         name=name,
         digest=identity,
-        settings={"filter": name, "columns": {c: v.unit for c, v in module.COLUMNS.items()}},
+        inputs={"model": model.digest} if model is not None else {},
+        settings={"filter": name, "columns": {c: v.unit for c, v in module.COLUMNS.items()}}
+        | ({"model": model.identity()} if model is not None else {}),
         versions={"filter": str(module.VERSION)},
         command=f"curator filter {samples.card.name} --filter {name}",
     )
 
-    def write(out: Path) -> Iterator[int]:
+    def write(out: Path) -> Generator[int]:
+        checked_library(name)
+        if model is not None:
+            kinds = {column: about.kind for column, about in module.COLUMNS.items()}
+            return measure_with_model(home, name, kinds, model, [(path, out / path.name) for path in samples.files()])
         tasks = [MeasureFile(home, name, path, out / path.name) for path in samples.files()]
-        return run(measure_file, tasks, place)
+        return run_files(measure_file, tasks, place)
 
     return make_measure(home, samples, record, write, advance)
 
@@ -152,12 +204,13 @@ def make_measure(
     home: Home,
     samples: Samples,
     record: Record,
-    write: Callable[[Path], Iterator[int]],
+    write: Callable[[Path], Generator[int]],
     advance: Advance | None = None,
 ) -> Measured:
     """Make (or find) the measure that ``record`` names and identifies; ``write`` fills its folder and yields rows.
 
-    Inputs and row counts of the record are filled in here: a measure has one row for each sample.
+    The folder may hold files that a killed run had finished: see ``run_files``. Inputs and row counts of the record
+    are filled in here: a measure has one row for each sample.
     """
     folder = measure_folder(home, samples, record.name, record.digest)
     if is_finished(folder):
@@ -166,13 +219,44 @@ def make_measure(
     record.name = f"{samples.folder.name}/{folder.name}"
     record.inputs = {f"samples/{samples.folder.name}": samples.record.digest, **record.inputs}
     record.rows_in = record.rows_out = rows
-    with home.making(folder, record) as out:
+    with home.continuing(folder, record) as out:
+        if out is None:
+            return Measured(folder, read_record(folder), already_there=True)
         written = 0
-        for done in write(out):
-            written += done
-            (advance or (lambda _rows: None))(done)
+        with closing(write(out)) as steps:  # whatever goes wrong, no process is left at work
+            for done in steps:
+                written += done
+                (advance or (lambda _rows: None))(done)
         assert written == rows, f"{folder.name}: {written} rows for {rows} samples"
     return Measured(folder, record, already_there=False)
+
+
+class FileTask(Protocol):
+    """A task that makes one file from one file of samples."""
+
+    @property
+    def source(self) -> Path:
+        """The file of samples."""
+
+    @property
+    def target(self) -> Path:
+        """The file; it appears when it is whole (``registry.store.whole_file``)."""
+
+
+SomeFile = TypeVar("SomeFile", bound=FileTask)
+
+
+def run_files(function: Function[SomeFile], tasks: Sequence[SomeFile], place: Place) -> Generator[int]:
+    """Do the tasks whose file is not there; yields rows, those of the files that a killed run had finished first."""
+    import pyarrow.parquet as pq
+
+    left = []
+    for task in tasks:
+        if task.target.is_file():
+            yield pq.read_metadata(task.source).num_rows
+        else:
+            left.append(task)
+    yield from run(function, left, place)
 
 
 def write_measure(
@@ -188,12 +272,10 @@ def write_measure(
     """
     import pyarrow.parquet as pq
 
-    aside = target.with_name(f".{target.name}")
-    with pq.ParquetWriter(aside, schema, compression="zstd") as writer:
+    with whole_file(target) as aside, pq.ParquetWriter(aside, schema, compression="zstd") as writer:
         for table in sample_tables(source, columns):
             writer.write_table(measured(table))
             yield table.num_rows
-    aside.replace(target)
 
 
 def sample_tables(path: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
@@ -204,24 +286,6 @@ def sample_tables(path: Path, columns: list[str] | None = None) -> Iterator[pa.T
     with damage_refused(path), pq.ParquetFile(path) as file:
         for batch in file.iter_batches(BATCH_ROWS, columns=columns):
             yield pa.Table.from_batches([batch])
-
-
-def keeps(values: pa.ChunkedArray, bounds: Bounds) -> pa.ChunkedArray:
-    """True where a value is within the bounds, or null: what does not apply excludes nothing."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    kept = pc.is_null(values)
-    inside = pa.chunked_array([pa.array(np.ones(len(values), np.bool_))])
-    # A share of exactly 0.2 is within a bound of 0.2, though as a float32 it is a little more than the number.
-    number = values.type if pa.types.is_floating(values.type) else pa.float64()
-    if bounds.min is not None:
-        inside = pc.and_(inside, pc.greater_equal(values, pa.scalar(bounds.min, number)))
-    if bounds.max is not None:
-        inside = pc.and_(inside, pc.less_equal(values, pa.scalar(bounds.max, number)))
-    if bounds.equals is not None:
-        inside = pc.and_(inside, pc.equal(values.cast(pa.string()), bounds.equals))
-    return pc.or_kleene(kept, inside)
 
 
 def _schema(columns: dict[str, Column]) -> pa.Schema:

@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from curator.bounds import keeps
 from curator.categories.general import general, general_categories
-from curator.duplicates.mixing import POSITION, Remaining, drop_duplicates
-from curator.measure import keeps, measure
+from curator.contamination.mixing import drop_contaminated
+from curator.duplicates.mixing import drop_duplicates
+from curator.measure import measure
 from curator.reclassify import labels
+from curator.remaining import POSITION, Remaining
 from curator.resolve import Draw, Group, Leaf, Resolver, check_part
 from registry.damage import table_of
 from registry.errors import Refusal
@@ -63,6 +66,7 @@ def draw_mix(home: Home, group: Group, identity: str) -> tuple[MixInfo, pa.Table
     """The mix of a resolved recipe, in memory: its account and its ordered rows."""
     leaves = list(group.leaves())
     remaining = [_filtered(home, leaf, _leaf_rows(home, leaf, number)) for number, leaf in enumerate(leaves)]
+    drop_contaminated(home, group, remaining)
     drop_duplicates(home, group, remaining)
     rows = _ordered(_drawn_group(group, iter(remaining)), group.seed)
     chosen = np.bincount(np.asarray(rows.column(_LEAF)), minlength=len(leaves))
@@ -75,6 +79,7 @@ def draw_mix(home: Home, group: Group, identity: str) -> tuple[MixInfo, pa.Table
             seed=leaf.seed,
             available=part.available,
             dropped=part.dropped,
+            contamination=part.contamination,
             chosen=int(taken),
         )
         for leaf, part, taken in zip(leaves, remaining, chosen, strict=True)
@@ -153,21 +158,20 @@ def _with_labels(home: Home, leaf: Leaf, rows: pa.Table) -> pa.Table:
 def _filtered(home: Home, leaf: Leaf, rows: pa.Table) -> Remaining:
     """The rows within all bounds, and how many each bound dropped (a row counts for the first that drops it)."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     dropped: dict[str, int] = {}
     available = rows.num_rows
-    for name, bounds in leaf.filters:
-        values = measure(home, leaf.samples, name).columns(["id", *bounds])
+    left = np.ones(available, np.bool_)
+    for name, bounds, model in leaf.filters:
+        measured = measure(home, leaf.samples, name, model=model)
+        values = measured.columns(["id", *bounds]).take(rows.column(POSITION))
+        assert values.column("id").equals(rows.column("id")), f"{name}: the measure is of other samples"
         for column, bound in bounds.items():
-            positions = rows.column(POSITION)
-            here = values.take(positions)
-            assert here.column("id").equals(rows.column("id")), f"{name}: the measure is of other samples"
-            kept = keeps(here.column(column), bound)
-            lost = rows.num_rows - (pc.sum(kept.cast(pa.int64())).as_py() or 0)
-            dropped[f"{name}.{column}"] = dropped.get(f"{name}.{column}", 0) + lost
-            rows = rows.filter(kept)
-    return Remaining(leaf, rows, available, dropped)
+            kept = left & np.asarray(keeps(values, column, bound))
+            reason = f"{name}.{column}"
+            dropped[reason] = dropped.get(reason, 0) + int(left.sum() - kept.sum())
+            left = kept
+    return Remaining(leaf, rows.filter(pa.array(left)), available, dropped)
 
 
 def _draw(rows: pa.Table, draw: Draw, seed: int, where: str) -> pa.Table:
@@ -285,6 +289,8 @@ def _inputs(group: Group) -> Iterator[tuple[str, str]]:
         yield f"samples/{folder}", leaf.samples.record.digest
         for name, identity in leaf.measures().items():
             yield f"measures/{folder}/{name}-{short(identity)}", identity
+    for decontamination in group.decontaminations():
+        yield from decontamination.inputs()
     for dedup in group.dedups():
         yield from dedup.inputs()
 

@@ -1,13 +1,14 @@
 """Options that many commands share, each defined once. Imports click and the standard library only.
 
-They pass ``home: Path``, ``as_json: bool``, ``dry_run: bool`` and ``seed: int``.
+They pass ``home: Path``, ``as_json: bool``, ``dry_run: bool``, ``seed: int`` and ``place: Place``.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -66,3 +67,54 @@ def seed_option(default: int = 0) -> Callable[[Function], Function]:
         )(function)
 
     return decorate
+
+
+class Workers(click.ParamType[int]):
+    """A number of workers; ``auto`` is 0: as many as the place has processors."""
+
+    name = "workers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """A whole number from 0, or ``auto``."""
+        return 0 if value == "auto" else click.IntRange(min=0).convert(value, param, ctx)
+
+
+def place_options(function: Function) -> Function:
+    """``--workers``, ``--on`` and ``--address``, as ``place: curator.runner.Place``; needs ``home_option`` too."""
+
+    @functools.wraps(function)
+    def with_place(*, workers: int, on: str, address: str | None, home: Path, **rest: Any) -> Any:
+        from curator.runner import Place
+        from registry.store import Home
+
+        place = Place(workers, on, address, Home(home).path)
+        place.check()
+        return function(place=place, home=home, **rest)
+
+    options = (
+        click.option(
+            "--workers",
+            type=Workers(),
+            default=1,
+            show_default=True,
+            metavar="N|auto",
+            help="Files worked on at once; auto: as many as there are processors.",
+        ),
+        click.option(
+            "--on",
+            default="local",
+            show_default=True,
+            metavar="local|ray|slurm",
+            help="Where they are worked on: processes of this machine, Ray or Slurm. The data home must lie where "
+            "every node sees it. The result is the same to the last byte.",
+        ),
+        click.option(
+            "--address",
+            metavar="ADDRESS",
+            help="Ray: auto, HOST:PORT or ray://HOST:PORT of a cluster; without it one is started here for the run. "
+            "Slurm: 'local' tries it on this machine; SBATCH_PARTITION and the like say what to ask for.",
+        ),
+    )
+    for option in reversed(options):
+        with_place = option(with_place)
+    return cast("Function", with_place)

@@ -1,14 +1,16 @@
 """The recipe of a built mix as files from which anyone can build it again.
 
 A built mix knows its recipe resolved: nested recipes written out, samples folders pinned by digest. Here it becomes
-recipes again that name each dataset with its revision; the inner ones are files of their own beside the first.
+recipes again that name each dataset with its revision, and each model by its digest; the inner ones are files of their
+own beside the first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from curator.models import named_by_digest
 from registry.mix import MixInfo
 from registry.store import dump_json
 
@@ -33,8 +35,10 @@ def _add(files: dict[str, bytes], group: Mapping[str, Any], name: str) -> str:
     file = f"recipe-{len(files)}.json" if files else RECIPE_FILE
     files[file] = b""  # keeps the place in the numbering while the inner ones are written
     parts = [_part(files, member, name) for member in group["parts"]]
-    dedup = {"dedup": _dedup(group["dedup"])} if "dedup" in group else {}
-    files[file] = dump_json({"name": name, "seed": group["seed"], "parts": parts, **dedup})
+    said = {key: write(group[key]) for key, write in _SECTIONS.items() if key in group}
+    models = {used: named_by_digest(identity) for used, identity in _models(group)}
+    named = {"models": models} if models else {}
+    files[file] = dump_json({"name": name, "seed": group["seed"], "parts": parts, **named, **said})
     return f"./{file}"
 
 
@@ -49,6 +53,14 @@ def _part(files: dict[str, bytes], member: Mapping[str, Any], name: str) -> dict
     if "general" in member:
         part["labels"] = _labels(member["general"])
     return part
+
+
+def _models(group: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Filter and model of the datasets that stand in this recipe itself."""
+    for member in group["parts"]:
+        for one in member.get("filters", ()):
+            if "model" in one:
+                yield one["filter"], one["model"]
 
 
 def _dataset(pinned: Mapping[str, Any]) -> str:
@@ -69,6 +81,14 @@ def _labels(pinned: Mapping[str, Any]) -> dict[str, Any]:
     return {"by": "general", "confidence": pinned["confidence"], "learned_from": learned_from}
 
 
+def _decontaminate(pinned: Mapping[str, Any]) -> dict[str, Any]:
+    """What the recipe said of benchmarks; their tables are everyone's own, and the digest of the mix tells."""
+    return {key: value for key, value in pinned.items() if key != "distance"} | {"benchmarks": [*pinned["benchmarks"]]}
+
+
+_SECTIONS = {"decontaminate": _decontaminate, "dedup": _dedup}
+
+
 def _filters(pinned: list[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
     """Bounds by filter and column; of two bounds on one column both hold, so the tighter one is written."""
     joined: dict[str, dict[str, dict[str, Any]]] = {}
@@ -77,6 +97,6 @@ def _filters(pinned: list[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, A
         for column, bounds in one["bounds"].items():
             kept = columns.setdefault(column, {})
             for key, value in bounds.items():
-                tighter = {"min": max, "max": min}.get(key)
+                tighter = {"min": max, "max": min, "lowest": min, "highest": min}.get(key)
                 kept[key] = tighter(kept[key], value) if tighter and key in kept else value
     return joined

@@ -15,7 +15,7 @@ from curator.raw_sample import RawSample, Rejected, Unusable, plain
 from registry.errors import Refusal
 
 DATA_SUFFIXES = (".parquet", ".json", ".jsonl")
-BATCH_BYTES = 32 * 1024 * 1024
+BATCH_BYTES = 4 * 1024 * 1024
 """Rows with embedded pictures are read about this much at a time."""
 MAX_BATCH_ROWS = 1024
 CHUNK_CHARACTERS = 1 << 20

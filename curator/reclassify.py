@@ -7,14 +7,14 @@ another measure, and the old card finds its old one again. Mixes read labels thr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curator.measure import Advance, Measured, make_measure, sample_tables, write_measure
+from curator.measure import Advance, Measured, make_measure, run_files, sample_tables, write_measure
 from curator.rules import Origin, PartRules, describe, first_text, parts_settings
-from curator.runner import HERE, Place, run
+from curator.runner import HERE, Place
 from curator.samples import Samples
 from registry.card import Part
 from registry.identity import digest, order_key
@@ -154,9 +154,9 @@ def labels(home: Home, samples: Samples, advance: Advance | None = None, place: 
         command=f"curator reclassify {samples.card.name}",
     )
 
-    def write(out: Path) -> Iterator[int]:
+    def write(out: Path) -> Generator[int]:
         tasks = [LabelFile(samples.card.parts, path, out / path.name) for path in samples.files()]
-        return run(label_file, tasks, place)
+        return run_files(label_file, tasks, place)
 
     return make_measure(home, samples, record, write, advance)
 

@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from curator.categories.general import NAME as GENERAL
 from curator.categories.general import General
+from curator.contamination.hits import DISTANCE
+from curator.contamination.hits import identity_of as hits_identity
+from curator.contamination.hits import measure_name as hits_name
+from curator.contamination.questions import BenchmarkTable, find_tables
 from curator.duplicates.scope import NAME as DUPLICATES
 from curator.duplicates.scope import Scope
-from curator.measure import checked_columns, measure_digest, measure_folder
+from curator.measure import checked_columns, measure_digest, measure_folder, resolve_model
+from curator.models import Model
 from curator.reclassify import NAME as LABELS
 from curator.reclassify import labels_digest
 from curator.samples import Samples, find_samples
 from registry.errors import Refusal, did_you_mean
 from registry.identity import digest, short
 from registry.mix import MIX_VERSION
-from registry.recipe import Bounds, Dedup, Labels, Recipe, RecipePart, load_recipe
+from registry.recipe import Bounds, Decontaminate, Dedup, Labels, Recipe, RecipePart, load_recipe
 from registry.store import Home, is_finished
 
-Filters = list[tuple[str, dict[str, Bounds]]]
-"""``(filter, column -> bounds)``; all of them hold."""
+
+class Criterion(NamedTuple):
+    """Bounds on the columns of a filter, and the model that it measures with, if it needs one."""
+
+    filter: str
+    bounds: dict[str, Bounds]
+    model: Model | None = None
+
+
+Filters = list[Criterion]
+"""All of them hold."""
+
+
+class Missing(NamedTuple):
+    """A measure that nobody has made yet."""
+
+    samples: Samples
+    name: str
+    """The filter, ``labels`` or ``general``."""
+    model: Model | None = None
+    general: General | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +83,7 @@ class Leaf:
 
     def measures(self) -> dict[str, str]:
         """Filter (or ``labels``, ``general``) -> digest of every measure this leaf reads."""
-        needs = {name: measure_digest(self.samples, name) for name, _ in self.filters}
+        needs = {one.filter: measure_digest(self.samples, one.filter, one.model) for one in self.filters}
         needs |= {LABELS: labels_digest(self.samples)} if self.samples.relabelled else {}
         return needs | ({GENERAL: self.general.digest(self.samples)} if self.general else {})
 
@@ -82,10 +106,11 @@ class Leaf:
             pinned["filters"] = [
                 {
                     "filter": name,
-                    "measure_digest": measure_digest(self.samples, name),
+                    "measure_digest": measure_digest(self.samples, name, model),
                     "bounds": {c: b.model_dump(mode="json", exclude_none=True) for c, b in bounds.items()},
                 }
-                for name, bounds in self.filters
+                | ({"model": model.identity()} if model is not None else {})
+                for name, bounds, model in self.filters
             ]
         return pinned | self.draw.plain()
 
@@ -119,6 +144,31 @@ class Deduplication:
 
 
 @dataclass(frozen=True)
+class Decontamination:
+    """What a recipe says of benchmarks, for the samples that it names."""
+
+    wanted: Decontaminate
+    tables: tuple[BenchmarkTable, ...]
+    samples: tuple[Samples, ...]
+    """Each folder once."""
+
+    def plain(self) -> dict[str, Any]:
+        """JSON form with everything pinned."""
+        tables = {table.name: {"table": table.digest, "version": table.version} for table in self.tables}
+        return self.wanted.model_dump(mode="json") | {"benchmarks": tables, "distance": DISTANCE}
+
+    def hits(self) -> Iterator[tuple[Samples, BenchmarkTable]]:
+        """What is compared with what."""
+        return itertools.product(self.samples, self.tables)
+
+    def inputs(self) -> Iterator[tuple[str, str]]:
+        """Folder -> digest of what a mix reads because of this."""
+        for one, table in self.hits():
+            identity = hits_identity(one, table)
+            yield f"measures/{one.folder.name}/{hits_name(table)}-{short(identity)}", identity
+
+
+@dataclass(frozen=True)
 class Group:
     """A recipe inside a recipe, or the recipe itself."""
 
@@ -127,11 +177,14 @@ class Group:
     members: list[Leaf | Group]
     draw: Draw
     dedup: Deduplication | None = None
+    decontaminate: Decontamination | None = None
 
     def plain(self) -> dict[str, Any]:
         """JSON form; the name is for people and no part of the identity."""
-        dedup = {"dedup": self.dedup.plain()} if self.dedup else {}
-        return {"seed": self.seed, "parts": [member.plain() for member in self.members]} | dedup | self.draw.plain()
+        parts = [member.plain() for member in self.members]
+        pinned = {"decontaminate": self.decontaminate, "dedup": self.dedup}
+        said = {name: one.plain() for name, one in pinned.items() if one is not None}
+        return {"seed": self.seed, "parts": parts} | said | self.draw.plain()
 
     def dedups(self) -> Iterator[Deduplication]:
         """What this recipe and those inside it say of duplicates, the inner ones first."""
@@ -140,6 +193,14 @@ class Group:
                 yield from member.dedups()
         if self.dedup:
             yield self.dedup
+
+    def decontaminations(self) -> Iterator[Decontamination]:
+        """What this recipe and those inside it say of benchmarks, the inner ones first."""
+        for member in self.members:
+            if isinstance(member, Group):
+                yield from member.decontaminations()
+        if self.decontaminate:
+            yield self.decontaminate
 
     def leaves(self) -> Iterator[Leaf]:
         """All leaves, in order."""
@@ -155,12 +216,17 @@ class Group:
 
 
 class Resolver:
-    """Resolves recipes against a home; a dataset that many recipes use is looked up once."""
+    """Resolves recipes against a home; a dataset or a model that many recipes use is looked up once.
 
-    def __init__(self, home: Home, nested: Mapping[str, Recipe] | None = None) -> None:
+    With ``fetch`` a model that lies on the Hub is brought here, because its files make the identity of the mix.
+    """
+
+    def __init__(self, home: Home, nested: Mapping[str, Recipe] | None = None, *, fetch: bool = True) -> None:
         self._home = home
         self._nested = dict(nested or {})
+        self._fetch = fetch
         self._samples: dict[str, Samples] = {}
+        self._models: dict[tuple[str, str | None], Model | None] = {}
 
     def resolve(self, recipe: Recipe) -> Group:
         """The pinned tree of a recipe; raises Refusal for what is not here, unknown, or contains itself."""
@@ -173,13 +239,23 @@ class Resolver:
         return self._samples[dataset]
 
     def _group(self, recipe: Recipe, draw: Draw, outer: Filters, labels: Labels | None, path: tuple[str, ...]) -> Group:
-        filters, labels = _joined(outer, recipe.filters), recipe.labels or labels
+        filters, labels = _joined(outer, self._criteria(recipe, recipe.filters)), recipe.labels or labels
         members = [
-            self._member(recipe, part, _joined(filters, part.filters), part.labels or labels, path)
+            self._member(
+                recipe, part, _joined(filters, self._criteria(recipe, part.filters)), part.labels or labels, path
+            )
             for part in recipe.parts
         ]
         group = Group(recipe.name, recipe.seed, members, draw)
-        return group if recipe.dedup is None else replace(group, dedup=self._dedup(group, recipe.dedup))
+        if recipe.dedup is not None:
+            group = replace(group, dedup=self._dedup(group, recipe.dedup))
+        if recipe.decontaminate is not None:
+            group = replace(group, decontaminate=self._decontamination(group, recipe.decontaminate))
+        return group
+
+    def _decontamination(self, group: Group, wanted: Decontaminate) -> Decontamination:
+        samples = {leaf.samples.folder.name: leaf.samples for leaf in group.leaves()}
+        return Decontamination(wanted, tuple(find_tables(self._home, wanted.benchmarks, {})), tuple(samples.values()))
 
     def _dedup(self, group: Group, wanted: Dedup) -> Deduplication:
         samples = {leaf.samples.folder.name: leaf.samples for leaf in group.leaves()}
@@ -188,6 +264,17 @@ class Resolver:
             what = f"compares against '{samples[name].card.name}', which is in the mix"
             raise Refusal(f"recipe '{group.name}'", what, "take it out of 'against': its rows are compared anyway")
         return Deduplication(wanted, tuple(samples.values()), tuple(against[name] for name in sorted(against)))
+
+    def _criteria(self, recipe: Recipe, filters: Mapping[str, dict[str, Bounds]]) -> Filters:
+        """Filters written in a recipe, with the models that the same recipe names for them."""
+        found: Filters = []
+        for name, bounds in filters.items():
+            checked_columns(name, bounds)
+            key = (name, recipe.models.get(name))
+            if key not in self._models:
+                self._models[key] = resolve_model(self._home, *key, fetch=self._fetch)
+            found.append(Criterion(name, bounds, self._models[key]))
+        return found
 
     def _member(
         self, recipe: Recipe, part: RecipePart, filters: Filters, labels: Labels | None, path: tuple[str, ...]
@@ -202,10 +289,18 @@ class Resolver:
         assert part.dataset is not None, "the recipe model allows exactly one of dataset and recipe"
         samples = self.samples(part.dataset)
         check_part(samples, part.part)
-        for name, bounds in filters:
-            checked_columns(name, bounds)
+        _check_models(recipe, filters)
         general = General.of(self._home, labels) if labels and labels.by == "general" else None
         return Leaf(samples, part.part, filters, draw, recipe.seed, general, part.category)
+
+
+def _check_models(recipe: Recipe, filters: Filters) -> None:
+    """Refuse one filter with two models: what a recipe around this one asks, and this one, would not be one measure."""
+    models: dict[str, Model | None] = {}
+    for name, _, model in filters:
+        if models.setdefault(name, model) != model:
+            what = f"asks '{name}' of another model than the recipe that contains it"
+            raise Refusal(f"recipe '{recipe.name}'", what, "name one model in both")
 
 
 def check_part(samples: Samples, part: str | None) -> None:
@@ -216,14 +311,16 @@ def check_part(samples: Samples, part: str | None) -> None:
         raise Refusal(f"{samples.card.name}", f"has no part '{part}'{hint}", f"its parts are: {', '.join(known)}")
 
 
-def missing_measures(home: Home, group: Group) -> list[tuple[Leaf, str]]:
-    """``(leaf, filter, 'labels' or 'general')`` that a mix needs and that nobody has measured yet, each once."""
-    wanted: dict[Path, tuple[Leaf, str]] = {}
+def missing_measures(home: Home, group: Group) -> list[Missing]:
+    """What a mix needs and nobody has measured yet, each once."""
+    wanted: dict[tuple[str, str], Missing] = {}
     for leaf in group.leaves():
+        models = {one.filter: one.model for one in leaf.filters}
         for name, identity in leaf.measures().items():
-            folder = measure_folder(home, leaf.samples, name, identity)
-            if not is_finished(folder):
-                wanted.setdefault(folder, (leaf, name))
+            if not is_finished(measure_folder(home, leaf.samples, name, identity)):
+                general = leaf.general if name == GENERAL else None
+                missing = Missing(leaf.samples, name, models.get(name), general)
+                wanted[leaf.samples.folder.name, identity] = missing
     return list(wanted.values())
 
 
@@ -233,6 +330,16 @@ def missing_clusters(home: Home, group: Group) -> list[Scope]:
     return [scope for scope in scopes.values() if scope.missing(home)]
 
 
-def _joined(outer: Filters, inner: Mapping[str, dict[str, Bounds]]) -> Filters:
+def missing_hits(home: Home, group: Group) -> list[tuple[Samples, BenchmarkTable]]:
+    """What a mix needs to be compared with a benchmark, and nobody has compared yet, each once."""
+    pairs = {hits_identity(*pair): pair for one in group.decontaminations() for pair in one.hits()}
+    return [
+        (samples, table)
+        for identity, (samples, table) in pairs.items()
+        if not is_finished(measure_folder(home, samples, hits_name(table), identity))
+    ]
+
+
+def _joined(outer: Filters, inner: Filters) -> Filters:
     """Both, the outer ones first; the same bound twice is said once."""
-    return outer + [one for one in inner.items() if one not in outer]
+    return outer + [one for one in inner if one not in outer]

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from curator.laboratory import Bench
+    from curator.models import Model
     from registry.store import Home
     from registry.trial import Settings
 
@@ -72,6 +73,23 @@ def score_request(home: Home, name: str, trial: Path, bench: Bench, rules: str) 
     return Request(body, f"{name} · {bench.name}")
 
 
+def measure_request(
+    home: Home, name: str, columns: Mapping[str, str], model: Model, files: Sequence[tuple[Path, Path]], threads: int
+) -> Request:
+    """Measure files of samples with a model; see ``curator.model_measure``."""
+    body = {
+        "do": "measure",
+        "home": str(home.path),
+        "filter": name,
+        "columns": dict(columns),
+        "checkpoint": str(model.folder),
+        "template": model.template,
+        "files": [{"source": str(source), "target": str(target)} for source, target in files],
+        "runtime": {"threads": threads},
+    }
+    return Request(body, name)
+
+
 class Trainer:
     """One trainer process and the conversation with it."""
 
@@ -95,10 +113,18 @@ class Trainer:
         self._reader.start()
 
     def ask(self, request: Request, listen: Listener) -> Event:
-        """Send one request and wait; progress goes to ``listen``.
+        """Send one request and wait for its end; progress goes to ``listen``.
 
         Raises Refusal when the request is refused or the process dies.
         """
+        for event in self.events(request):
+            if event["event"] == "done":
+                return event
+            listen({**event, "label": request.label})
+        raise AssertionError("unreachable: the events of a request end with 'done'")
+
+    def events(self, request: Request) -> Iterator[Event]:
+        """Send one request; its progress as it comes, and ``done`` last. Raises as ``ask`` does."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         number = next(self._ids)
@@ -111,11 +137,11 @@ class Trainer:
             event = self._event(line)
             if event is None or event.get("id") != number:
                 continue
-            if event["event"] == "done":
-                return event
             if event["event"] == "refused":
                 raise Refusal(event["where"], event["what"], event["way_out"])
-            listen({**event, "label": request.label})
+            yield event
+            if event["event"] == "done":
+                return
         raise self._died(request)
 
     def kill(self) -> None:

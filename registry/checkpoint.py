@@ -11,6 +11,11 @@ DEMO = "demo"
 """Name of the base checkpoint that ships with the package."""
 DEMO_FOLDER = Path(__file__).parent.parent / "trainers" / "demo_base"
 
+CHECKPOINT = "checkpoint"
+"""The folder with a model's files, in a finished trial and in a model that was fetched."""
+BUILT = "built.json"
+"""Beside the weights of a base that was built here: how they were made."""
+
 WEIGHTS = (".safetensors",)
 REFUSED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 """Pickled weights run code when they are loaded: never read."""
@@ -20,10 +25,15 @@ def base_folder(base: str) -> Path:
     """The folder of a base checkpoint: the packaged one for ``demo``, else a path; raises Refusal without weights."""
     folder = DEMO_FOLDER if base == DEMO else Path(base).expanduser()
     if not any(path.suffix in WEIGHTS for path in _files(folder)):
-        pickled = any(path.suffix in REFUSED for path in _files(folder))
+        pickled = any(map(is_pickled, _files(folder)))
         what = "holds only pickled weights, which can run code" if pickled else "has no safetensors weights"
         raise Refusal(f"base checkpoint {folder}", what, "give a folder in transformers' layout with *.safetensors")
     return folder
+
+
+def is_pickled(path: Path) -> bool:
+    """Whether a file's ending says that it holds pickled weights."""
+    return path.suffix in REFUSED
 
 
 def base_digest(folder: Path) -> str:

@@ -44,7 +44,9 @@ class PartCount(BaseModel):
     seed: int
     available: int
     dropped: dict[str, int] = Field(default_factory=dict)
-    """Filter and column, or ``dedup`` and the way of being the same -> rows it dropped."""
+    """Filter and column, ``decontaminate`` and benchmark, or ``dedup`` and the way of being the same -> rows."""
+    contamination: dict[str, int] = Field(default_factory=dict)
+    """Benchmark and verdict -> rows that hold something of it and that no filter dropped."""
     chosen: int
     """Samples in the mix, repeats counted."""
 

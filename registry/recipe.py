@@ -17,16 +17,22 @@ PACKAGED = Path(__file__).parent / "recipes"
 
 
 class Bounds(StrictModel):
-    """What a measured column must satisfy for a row to stay."""
+    """What a measured column must satisfy for a row to stay; of several limits all hold.
+
+    ``lowest`` and ``highest`` are shares of all samples of the dataset (or of its part) that have a value, whatever
+    other bounds drop: 0.2 keeps the fifth with the lowest values.
+    """
 
     min: float | None = None
     max: float | None = None
     equals: str | None = None
+    lowest: float | None = Field(default=None, gt=0, le=1)
+    highest: float | None = Field(default=None, gt=0, le=1)
 
     @model_validator(mode="after")
     def _one_at_least(self) -> Bounds:
-        if self.min is None and self.max is None and self.equals is None:
-            raise ValueError("give min, max or equals")
+        if all(limit is None for limit in (self.min, self.max, self.equals, self.lowest, self.highest)):
+            raise ValueError("give min, max, equals, lowest or highest")
         return self
 
 
@@ -56,6 +62,27 @@ class Alike(NamedTuple):
         return "+".join(kind for kind in (self.text and f"{self.text}-text", image) if kind)
 
 
+class Banding(NamedTuple):
+    """How texts are cut into shingles, and MinHash signatures of these into bands."""
+
+    words: int
+    """Words of a shingle; a shorter text is one shingle."""
+    bands: int
+    rows: int
+    """Hashes of a band."""
+
+    def recall(self, similarity: float) -> float:
+        """Share of the pairs of this Jaccard similarity that are found: those with an equal band."""
+        return float(1 - (1 - similarity**self.rows) ** self.bands)
+
+
+HASHES = 256
+"""Hashes of a signature, about, where a recipe does not say how many bands and rows."""
+ROWS = (8, 6, 5, 4, 3, 2, 1)
+RECALL = 0.99
+"""Least share of the pairs at the threshold that such bands find."""
+
+
 class Dedup(StrictModel):
     """What counts as a duplicate. Of those that are the same, the row of the earliest dataset stays."""
 
@@ -68,10 +95,10 @@ class Dedup(StrictModel):
     """Bits of 64 in which the perceptual hashes of near pictures differ at most."""
     words: int = Field(default=5, ge=1, le=64)
     """Words of a shingle."""
-    bands: int = Field(default=32, ge=1, le=256)
-    """Bands of a MinHash signature: more find more pairs and cost more."""
-    rows: int = Field(default=8, ge=1, le=64)
-    """Hashes of a band: more make it stricter."""
+    bands: int | None = Field(default=None, ge=1, le=256)
+    """Bands of a MinHash signature: more find more pairs and cost more. By default as the threshold asks for."""
+    rows: int | None = Field(default=None, ge=1, le=64)
+    """Hashes of a band: more find fewer pairs that are not near."""
     scope: Literal["mix", "dataset"] = "mix"
     """Whether duplicates are looked for among all datasets together, or in each alone."""
     against: list[str] = Field(default_factory=list)
@@ -81,6 +108,19 @@ class Dedup(StrictModel):
     @classmethod
     def _known(cls, by: list[str]) -> list[str]:
         return list(dict.fromkeys(str(Alike.of(text)) for text in by))
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Dedup:
+        if (self.bands is None) != (self.rows is None):
+            raise ValueError("give both of bands and rows, or none of them")
+        return self
+
+    def banding(self) -> Banding:
+        """The bands that are asked for, or of the strictest rows those that find what is at the threshold."""
+        if self.bands is not None and self.rows is not None:
+            return Banding(self.words, self.bands, self.rows)
+        ways = [Banding(self.words, HASHES // rows, rows) for rows in ROWS]
+        return next((one for one in ways if one.recall(self.threshold) >= RECALL), ways[-1])
 
     def ways(self) -> list[Alike]:
         """``by``, taken apart."""
@@ -102,6 +142,19 @@ class Labels(StrictModel):
         if self.by == "rules" and self.model_fields_set - {"by"}:
             raise ValueError("confidence and learned_from go with 'by: general'")
         return self
+
+
+class Decontaminate(StrictModel):
+    """What is done with samples that hold questions or pictures of benchmarks."""
+
+    benchmarks: list[str] = Field(min_length=1)
+    """Benchmarks of the registry whose tables lie in the data home."""
+    policy: Literal["drop", "refuse", "report"] = "drop"
+    """Drop such samples, refuse to build a mix that has any, or only count them."""
+    verdicts: list[Literal["leak", "picture", "text"]] = Field(default=["leak"], min_length=1)
+    """What is meant: a question with its picture, its picture with another text, its text with another picture."""
+    overlap: float = Field(default=0.7, ge=0.3, le=1)
+    """Share of a question from which on a sample holds it."""
 
 
 class RecipePart(StrictModel):
@@ -156,7 +209,20 @@ class Recipe(StrictModel):
     """Duplicates among what the filters leave are dropped before anything is drawn."""
     labels: Labels | None = None
     """Where the categories come from; without it, from the cards. An inner recipe or a part may say otherwise."""
+    decontaminate: Decontaminate | None = None
+    """What benchmarks' questions and pictures mean for this recipe; before duplicates are looked for."""
+    models: dict[str, str] = Field(default_factory=dict)
+    """Filter -> the model it measures with, for the filters written in this recipe: a folder, or a repository on the
+    Hub (``org/name@revision``). Its files are what counts, not where they lie."""
     note: str | None = None
+
+    @model_validator(mode="after")
+    def _models_are_used(self) -> Recipe:
+        used = {*self.filters, *(name for part in self.parts for name in part.filters)}
+        unused = sorted(self.models.keys() - used)
+        if unused:
+            raise ValueError(f"models names '{unused[0]}', which no filter of this recipe uses")
+        return self
 
     def plain(self) -> dict[str, Any]:
         """JSON form without what was not given."""

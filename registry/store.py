@@ -12,6 +12,8 @@ import fcntl
 import json
 import os
 import shutil
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,12 +22,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from registry.discovery import checked_name
 from registry.errors import Refusal
-from registry.identity import short
+from registry.identity import digest, short
 
-STAGES = ("raw", "fetched", "samples", "measures", "mixes", "trials", "decisions")
+STAGES = ("raw", "fetched", "samples", "models", "measures", "mixes", "trials", "decisions")
 RECORD = "record.json"
 COST = "cost.json"
 """Seconds and machine of a run: beside the record, the one file that may differ between equal runs."""
+
+_KEPT = ".kept"
+_KEPT_DAYS = 30
+"""Days after which unfinished work that nobody went on with is removed."""
 
 
 class Record(BaseModel):
@@ -34,7 +40,7 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     kind: str
-    """raw, fetched, samples, measures, mix, trial or decision."""
+    """raw, fetched, samples, model, measures, mix, trial or decision."""
     name: str
     digest: str
     """Identity: sha256 of the canonical settings this folder was made from."""
@@ -111,13 +117,58 @@ class Home:
             inner = work / "out"
             inner.mkdir()
             yield inner
-            target = folder if isinstance(folder, Path) else folder()
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _write_file(inner / RECORD, dump_json(record.model_dump(mode="json")))
-            fsync(inner)
-            with _locked(self.aside / ".lock"):  # between a look and a rename nobody else may finish it
-                _rename_unless_finished(inner, target)
-            fsync(target.parent)
+            self._finish(inner, folder if isinstance(folder, Path) else folder(), record)
+
+    @contextlib.contextmanager
+    def continuing(self, folder: Path, record: Record) -> Iterator[Path | None]:
+        """``making`` for work of hours: what a killed run had finished is in the folder that the next run gets.
+
+        Put each file there by ``whole_file``: then a file that is there is whole, and its maker leaves it alone. Of
+        two processes that make the same, one waits; None says that the other one has finished the folder meanwhile.
+        """
+        self.aside.mkdir(parents=True, exist_ok=True)
+        self.sweep()
+        taken = self._take_over(folder)
+        if taken is None:
+            yield None
+            return
+        work, lock = taken
+        inner, done = work / "out", False
+        try:
+            _clear(work, inner)
+            yield inner
+            self._finish(inner, folder, record)
+            done = True
+        finally:
+            with _locked(self.aside / ".lock"):
+                if done or not _is_kept(work):
+                    shutil.rmtree(work, ignore_errors=True)
+            os.close(lock)
+
+    def _finish(self, inner: Path, folder: Path, record: Record) -> None:
+        """The record last, then the rename."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _write_file(inner / RECORD, dump_json(record.model_dump(mode="json")))
+        fsync(inner)
+        with _locked(self.aside / ".lock"):  # between a look and a rename nobody else may finish it
+            _rename_unless_finished(inner, folder)
+        fsync(folder.parent)
+
+    def _take_over(self, folder: Path) -> tuple[Path, int] | None:
+        """The locked aside folder in which ``folder`` is made, new or left by a killed run; None once it is finished.
+
+        It is found by a name that tells the whole path, and so the identity: what another version began has another.
+        """
+        work = self.aside / f"{folder.name}.{short(digest(folder.relative_to(self.path).as_posix()))}{_KEPT}"
+        while not is_finished(folder):
+            with _locked(self.aside / ".lock"):
+                work.mkdir(exist_ok=True)
+                lock = os.open(work / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+            fcntl.flock(lock, fcntl.LOCK_EX)  # waits for a process that makes the same
+            if _is_still(work / ".lock", lock) and not is_finished(folder):
+                return work, lock
+            os.close(lock)  # who held it has finished and removed it: look again
+        return None
 
     @contextlib.contextmanager
     def workspace(self, name: str) -> Iterator[Path]:
@@ -148,7 +199,7 @@ class Home:
         removed = 0
         with _locked(self.aside / ".lock"):
             for work in sorted(self.aside.iterdir()):
-                if work.is_dir() and _is_abandoned(work):
+                if work.is_dir() and _is_abandoned(work) and not _is_kept(work):
                     shutil.rmtree(work, ignore_errors=True)
                     removed += 1
         return removed
@@ -188,6 +239,23 @@ def write_aside(path: Path, data: bytes) -> None:
     fsync(path.parent)
 
 
+@contextlib.contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """A path to write a file at, which becomes ``target`` when the block ends: what is at ``target`` is whole.
+
+    It lies beside the folder of ``target`` and has a name of its own. A process that nobody waits for any more (its
+    run was killed, its node was given up) may go on writing while another makes the same file, or after the folder
+    is finished and renamed: it disturbs nothing, and leaves nothing in the folder.
+    """
+    aside = target.parent.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        yield aside
+        fsync(aside)
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
 def fsync(path: Path) -> None:
     """Wait until a file, or the list of names of a folder, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -220,15 +288,15 @@ def alone(path: Path) -> Iterator[BinaryIO]:
     while True:
         with path.open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_still(path, file):
+            if _is_still(path, file.fileno()):
                 yield file
                 return
 
 
-def _is_still(path: Path, file: BinaryIO) -> bool:
-    """Whether ``path`` names the open ``file``: who held its lock before us may have renamed it into place."""
+def _is_still(path: Path, descriptor: int) -> bool:
+    """Whether ``path`` names the open file: who held its lock before us may have renamed or removed it."""
     try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
 
@@ -269,3 +337,19 @@ def _is_abandoned(work: Path) -> bool:
         return True
     finally:
         os.close(descriptor)
+
+
+def _is_kept(work: Path) -> bool:
+    """True when a run that goes on with this aside folder would find finished files in it."""
+    inner = work / "out"
+    if not work.name.endswith(_KEPT) or not inner.is_dir() or not any(inner.iterdir()):
+        return False
+    return time.time() - inner.stat().st_mtime < _KEPT_DAYS * 24 * 3600
+
+
+def _clear(work: Path, inner: Path) -> None:
+    """Remove the half written files of a killed run; its finished ones stay in ``inner``."""
+    inner.mkdir(exist_ok=True)
+    for path in work.iterdir():
+        if path != inner and path.name != ".lock":
+            path.unlink(missing_ok=True)  # its writer may still be at work and rename it this instant

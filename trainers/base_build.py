@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from registry.checkpoint import base_digest
+from registry.checkpoint import BUILT, base_digest
 from registry.errors import Refusal
 from registry.mix import MixReader
 from registry.store import Home, dump_json
@@ -27,9 +27,6 @@ from trainers.train import Tell, prepare_torch, run_stage
 from trainers.workshop import Workshop
 
 logger = logging.getLogger(__name__)
-
-BUILT = "built.json"
-"""Beside the weights: how they were made."""
 
 
 def build_base(workshop: Workshop, request: BaseRequest, tell: Tell) -> str:

@@ -45,6 +45,12 @@ class PictureCache:
                 self.square_bytes += found.nbytes
         return found
 
+    def forget(self) -> None:
+        """Give all memory back."""
+        self.squares.clear()
+        self.outputs.clear()
+        self.square_bytes = self.output_bytes = 0
+
     def keep(self, key: tuple[str, str], output: Tensor) -> None:
         """Remember a tower output if there is room."""
         size = output.numel() * output.element_size()

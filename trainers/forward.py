@@ -63,10 +63,22 @@ class Network:
 
     def loss(self, step: Step) -> Tensor:
         """Mean cross-entropy over the learned tokens of the step."""
+        return functional.cross_entropy(*self._predicted(step))
+
+    def sample_losses(self, step: Step) -> Tensor:
+        """[samples] mean cross-entropy over the learned tokens of each sample; a sample without any is not allowed."""
+        losses = functional.cross_entropy(*self._predicted(step), reduction="none").double()
+        owner = torch.repeat_interleave(torch.arange(step.samples), torch.from_numpy(step.lengths))
+        owner = owner[torch.from_numpy(step.labels) != IGNORED]
+        total = torch.zeros(step.samples, dtype=torch.float64).index_add_(0, owner, losses)
+        return total / torch.bincount(owner, minlength=step.samples)
+
+    def _predicted(self, step: Step) -> tuple[Tensor, Tensor]:
+        """[learned, vocabulary] predictions of the learned tokens, and the tokens."""
         labels = torch.from_numpy(step.labels)
         learned = (labels != IGNORED).nonzero().flatten()
         # The first token of a sample is never learned, so the token before a learned one is of the same sample.
-        return functional.cross_entropy(self.logits(step, learned - 1).float(), labels[learned])
+        return self.logits(step, learned - 1).float(), labels[learned]
 
     def _rows(self, step: Step, embedded: Tensor) -> Tensor:
         """Transformers' forward over packed rows; [tokens, width]."""

@@ -6,10 +6,9 @@ one token of work; prompts that have ended leave the batch. What a prompt is ans
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -18,6 +17,7 @@ from trainers.attention import Plan, turns
 from trainers.forward import Network
 from trainers.lean import Geometry, Layer, forward_layer, inference_layers, unit
 from trainers.loader import make_step
+from trainers.packing import by_length
 from trainers.tokens import Encoded
 
 BATCH = 64
@@ -41,23 +41,11 @@ def replies(network: Network, prompts: Sequence[Prompt], stop: int, max_new_toke
         if network.geometry is None:
             return [_by_transformers(network, prompt, stop, max_new_tokens) for prompt in prompts]
         layers = inference_layers(network.decoder, network.geometry)
-        for numbers in _batches([len(prompt.tokens) for prompt in prompts]):
+        for numbers in by_length([len(prompt.tokens) for prompt in prompts], BATCH, BATCH_TOKENS):
             batch = _Batch(network, network.geometry, layers, [prompts[number] for number in numbers], max_new_tokens)
             for number, reply in zip(numbers, batch.run(stop), strict=True):
                 found[number] = reply
     return found
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Numbers of prompts that go together: sorted by length, bounded in number and tokens."""
-    batch: list[int] = []
-    for number in np.argsort(np.array(lengths), kind="stable").tolist():
-        if batch and (len(batch) == BATCH or lengths[number] * (len(batch) + 1) > BATCH_TOKENS):
-            yield batch
-            batch = []
-        batch.append(number)
-    if batch:
-        yield batch
 
 
 class _Batch:

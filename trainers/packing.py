@@ -8,7 +8,7 @@ moves ahead by more than the window, and the same lengths give the same rows.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,21 @@ def pack(lengths: Sequence[int] | Indices, capacity: int, window: int = WINDOW) 
     while waiting:
         rows.append(np.array(_fill(waiting, capacity), dtype=np.int64))
     return rows
+
+
+def by_length(lengths: Sequence[int], most: int, tokens: int) -> Iterator[list[int]]:
+    """Numbers of samples that go through a model together: ascending in length, bounded in number and tokens.
+
+    Tokens count as if all were padded to the longest; a sample that is longer than the bound goes alone.
+    """
+    batch: list[int] = []
+    for number in np.argsort(np.array(lengths), kind="stable").tolist():
+        if batch and (len(batch) == most or lengths[number] * (len(batch) + 1) > tokens):
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
 
 
 def fill(lengths: Sequence[int] | Indices, rows: Iterable[Indices], capacity: int) -> float:

@@ -70,7 +70,7 @@ class PictureSettings(StrictModel):
 
 def square(data: bytes, settings: PictureSettings, where: str) -> Square:
     """uint8 [size, size, 3] from the bytes of a picture file; Refusal (naming ``where``) for what is none."""
-    image = _pad(_open(data, where), tuple(round(255 * m) for m in settings.mean))
+    image = _pad(rgb(data, where), tuple(round(255 * m) for m in settings.mean))
     if image.width != settings.size:
         image = image.resize((settings.size, settings.size), Image.Resampling.BICUBIC)
     return np.asarray(image)
@@ -85,7 +85,8 @@ def normalise(squares: Sequence[Square], settings: PictureSettings) -> Pixels:
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
 
-def _open(data: bytes, where: str) -> Image.Image:
+def rgb(data: bytes, where: str) -> Image.Image:
+    """A picture in 8-bit RGB from the bytes of its file; Refusal (naming ``where``) for what is none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from registry.trial import Runtime, Settings, Stage
@@ -39,6 +41,27 @@ class ScoreRequest(Request):
     """Path of the benchmark's published table."""
     rules: str
     max_new_tokens: int = Field(default=16, ge=1)
+
+
+class SampleFile(StrictModel):
+    """A file of samples, and the file of measured columns that is made from it."""
+
+    source: str
+    target: str
+
+
+class MeasureRequest(Request):
+    """Measure samples with a model."""
+
+    filter: str
+    """A module of ``trainers.measures``."""
+    columns: dict[str, Literal["float32", "int32"]]
+    """What it measures, in the order in which it is written, and as what."""
+    checkpoint: str
+    """Folder of the model."""
+    template: str | None = None
+    """Chat template of a model that is asked questions."""
+    files: list[SampleFile]
 
 
 class Shape(StrictModel):

@@ -17,6 +17,7 @@ from typing import Any
 
 from registry.answers import check_rules
 from registry.benchmark import Benchmark, Index, Question, Result, load_benchmark
+from registry.checkpoint import CHECKPOINT
 from registry.errors import Refusal
 from registry.identity import digest, file_digest
 from registry.sample import make_message
@@ -29,7 +30,7 @@ from trainers.forward import Network
 from trainers.generate import Prompt, replies
 from trainers.model import Checkpoint, freeze
 from trainers.requests import ScoreRequest
-from trainers.train import CHECKPOINT, Tell, prepare_torch
+from trainers.train import Tell, prepare_torch
 from trainers.workshop import Workshop
 
 CHUNK = 512

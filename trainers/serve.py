@@ -22,7 +22,8 @@ from pydantic import ValidationError
 
 from registry.errors import Refusal, did_you_mean
 from trainers.base_build import build_base
-from trainers.requests import BaseRequest, Request, ScoreRequest, TrainRequest
+from trainers.measure import measure_files
+from trainers.requests import BaseRequest, MeasureRequest, Request, ScoreRequest, TrainRequest
 from trainers.score import score_trial
 from trainers.train import train
 from trainers.workshop import Workshop
@@ -44,6 +45,7 @@ class Server:
             "train": (TrainRequest, self._train),
             "score": (ScoreRequest, self._score),
             "base": (BaseRequest, self._base),
+            "measure": (MeasureRequest, self._measure),
         }
 
     def run(self, lines: Iterable[str]) -> None:
@@ -95,6 +97,10 @@ class Server:
     def _base(self, request: BaseRequest) -> Event:
         digest = build_base(self._workshop, request, self._progress(request))
         return {"folder": request.folder, "cached": False, "digest": digest}
+
+    def _measure(self, request: MeasureRequest) -> Event:
+        fresh = measure_files(self._workshop, request, self._progress(request))
+        return {"folder": request.filter, "cached": not fresh}
 
     def _progress(self, request: Request) -> Callable[[Event], None]:
         return lambda event: self._tell({"id": request.id, **event})

@@ -20,6 +20,7 @@ import torch
 import transformers
 from torch import nn
 
+from registry.checkpoint import CHECKPOINT
 from registry.errors import Refusal
 from registry.mix import MixReader
 from registry.store import COST, Home, Record, dump_json
@@ -38,7 +39,6 @@ Tell = Callable[[Event], None]
 
 LOG = "log.jsonl"
 SETTINGS = "settings.json"
-CHECKPOINT = "checkpoint"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ the label of its card. A dataset never learns from itself, or it would find what
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,10 +17,10 @@ from curator.batch import Batch
 from curator.categories.centroids import Centroids, learn
 from curator.categories.findings import VERSION, findings, findings_settings
 from curator.categories.profiles import profile, profile_digest, profile_folder
-from curator.measure import Advance, Measured, make_measure, measure_folder, sample_tables, write_measure
+from curator.measure import Advance, Measured, make_measure, measure_folder, run_files, sample_tables, write_measure
 from curator.reclassify import Audit, Moves, add_move, label_table
 from curator.rules import PartRules
-from curator.runner import HERE, Place, run
+from curator.runner import HERE, Place
 from curator.samples import Samples, find_samples
 from registry.damage import table_of
 from registry.errors import Refusal
@@ -143,8 +143,8 @@ def general(
     )
     profiles = tuple(made.folder for _, made in learned)
 
-    def write(out: Path) -> Iterator[int]:
-        return run(general_file, [GeneralFile(profiles, p, out / p.name) for p in samples.files()], place)
+    def write(out: Path) -> Generator[int]:
+        return run_files(general_file, [GeneralFile(profiles, p, out / p.name) for p in samples.files()], place)
 
     return make_measure(home, samples, record, write, advance)
 

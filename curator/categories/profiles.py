@@ -6,7 +6,7 @@ which is what is to be judged here. Everything is added up in whole numbers, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +16,10 @@ import numpy as np
 from curator.batch import Batch
 from curator.categories import grams as gram_kind
 from curator.categories.grams import BUCKETS, grams
-from curator.measure import Advance, Measured, make_measure, measure_folder, write_measure
+from curator.measure import Advance, Measured, make_measure, measure_folder, run_files, write_measure
 from curator.reclassify import label_table, labels_digest
 from curator.rules import PartRules
-from curator.runner import HERE, Place, run
+from curator.runner import HERE, Place
 from curator.samples import Samples
 from registry.card import Card
 from registry.identity import digest
@@ -79,12 +79,12 @@ def profile(home: Home, samples: Samples, advance: Advance | None = None, place:
     )
     share = min(1.0, MOST_ROWS / max(1, samples.record.rows_out))
 
-    def write(out: Path) -> Iterator[int]:
+    def write(out: Path) -> Generator[int]:
         below = round(share * (1 << 32))
         tasks = [
             ProfileFile(samples.card, path, out / path.name, below, samples.relabelled) for path in samples.files()
         ]
-        return run(profile_file, tasks, place)
+        return run_files(profile_file, tasks, place)
 
     return make_measure(home, samples, record, write, advance)
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curator.options import PathValue, dry_run_option, home_option, json_option
+from curator.options import PathValue, dry_run_option, home_option, json_option, place_options
 from curator.output import note, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from curator.contamination.account import Account
+    from curator.runner import Place
 
 MAX_CHARACTERS = 100
 """Characters of a text that are printed."""
@@ -29,7 +30,7 @@ MAX_CHARACTERS = 100
     show_default=True,
     help="Share of a question from which on a sample holds it.",
 )
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that measure.")
+@place_options
 @click.option(
     "--sample-html", type=PathValue(dir_okay=False), metavar="FILE", help="Write an HTML page with both sides of hits."
 )
@@ -41,7 +42,7 @@ def command(
     benchmarks: tuple[str, ...],
     tables: tuple[str, ...],
     overlap: float,
-    workers: int,
+    place: Place,
     sample_html: Path | None,
     home: Path,
     as_json: bool,
@@ -62,7 +63,6 @@ def command(
     from curator.arrow import import_arrow
     from curator.contamination.account import account, plan_rows, subjects
     from curator.contamination.questions import find_tables, parse_tables
-    from curator.runner import Place
     from registry.store import Home
 
     import_arrow()
@@ -78,7 +78,7 @@ def command(
         return
     total = sum(subject.samples.record.rows_out for subject in wanted) * len(compared)
     with progress("decontaminate", total, "samples") as advance:
-        found = account(data_home, wanted, compared, overlap, advance, Place(workers))
+        found = account(data_home, wanted, compared, overlap, advance, place)
     if sample_html is not None:
         from curator.contamination.page import write_hits
 

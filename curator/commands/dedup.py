@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from curator.options import PathValue, dry_run_option, home_option, json_option
+from curator.options import PathValue, dry_run_option, home_option, json_option, place_options
 from curator.output import note, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from curator.duplicates.account import Account
+    from curator.runner import Place
 
 MAX_CHARACTERS = 200
 """Characters of a text that are printed."""
@@ -43,9 +44,7 @@ MAX_CHARACTERS = 200
     show_default=True,
     help="Bits of 64 in which the perceptual hashes of near pictures differ at most.",
 )
-@click.option(
-    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that make fingerprints."
-)
+@place_options
 @click.option(
     "--sample-html",
     type=PathValue(dir_okay=False),
@@ -61,7 +60,7 @@ def command(
     by: tuple[str, ...],
     threshold: float,
     distance: int,
-    workers: int,
+    place: Place,
     sample_html: Path | None,
     home: Path,
     as_json: bool,
@@ -83,7 +82,6 @@ def command(
     """
     from curator.arrow import import_arrow
     from curator.duplicates.account import Request, account, plan_rows
-    from curator.runner import Place
     from registry.errors import Refusal
     from registry.recipe import Alike, Dedup
     from registry.store import Home
@@ -104,7 +102,7 @@ def command(
             print_table(("dataset", "to make", "samples"), [list(row.values()) for row in rows])
         return
     with progress(f"dedup {request.scope}", request.scope.to_fingerprint(data_home), "samples") as advance:
-        found = account(data_home, request, advance, Place(workers))
+        found = account(data_home, request, advance, place)
     if sample_html is not None:
         from curator.duplicates.page import write_page
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curator.options import PathValue, dry_run_option, home_option, json_option
+from curator.options import PathValue, dry_run_option, home_option, json_option, place_options
 from curator.output import note, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from curator.filter_examples import Section
+    from curator.runner import Place
 
 MAX_CHARACTERS = 160
 """Characters of a sample's text that are printed."""
@@ -25,14 +26,21 @@ MAX_CHARACTERS = 160
     "filters",
     multiple=True,
     metavar="NAME",
-    help="Filter to run (repeat); default: all that are installed.",
+    help="Filter to run (repeat); default: all that are installed and need no model.",
+)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="[FILTER=]MODEL[#TEMPLATE]",
+    help="What a filter measures with: a folder, a trial's folder, or a repository on the Hub, org/name@revision.",
 )
 @click.option(
     "--bound",
     "bounds",
     multiple=True,
     metavar="FILTER.COLUMN=MIN:MAX",
-    help="Say what these bounds would drop (repeat); leave MIN or MAX out.",
+    help="Say what these bounds would drop (repeat); leave MIN or MAX out; lowest:0.2 keeps a share.",
 )
 @click.option(
     "--sample-html",
@@ -41,15 +49,18 @@ MAX_CHARACTERS = 160
     help="Write an HTML page of samples: what each --bound drops and keeps, or without one how columns are spread.",
 )
 @click.option("--list", "list_all", is_flag=True, help="List filters, their columns and units.")
+@place_options
 @home_option
 @json_option
 @dry_run_option
 def command(
     dataset: str | None,
     filters: tuple[str, ...],
+    models: tuple[str, ...],
     bounds: tuple[str, ...],
     sample_html: Path | None,
     list_all: bool,
+    place: Place,
     home: Path,
     as_json: bool,
     dry_run: bool,
@@ -58,6 +69,10 @@ def command(
 
     Nothing is dropped here: a threshold in a recipe is applied when its mix is built, and changing one
     measures nothing again. A sample to which a measure does not apply (a size without a picture) stays.
+    A run that is killed goes on where it was: files of samples that are measured stay measured.
+
+    A filter that needs a model (see --list) runs where one is given for it; the chat template of a model that is
+    asked questions is known of a trial, and stands after a # for any other.
 
     With --bound, samples next to the bound and some drawn at random show what it drops. A dry run shows that too where
     the measures are here already, and otherwise says what has to be measured first; it writes nothing.
@@ -68,11 +83,14 @@ def command(
       curator filter openmoji --filter image_size
       curator filter openmoji --bound text_length.words=3: --bound image_size.aspect=:2.5
       curator filter tabmwp --bound text_length.words=12: --sample-html short.html
+      curator filter openmoji --workers auto
+      curator filter openmoji --on ray --address auto --workers 64
+      curator filter openmoji --model similarity=openai/clip-vit-base-patch32@main --dry-run
+      curator filter openmoji --model answer_loss=~/llava-1.5-7b#vicuna_v1 --bound answer_loss.answer_loss=lowest:0.2
     """
     from curator.arrow import import_arrow
     from curator.filter_examples import sections, with_examples
-    from curator.filtering import filter_rows, measure_rows, parse_bounds, plan_rows
-    from curator.measure import ready_filters
+    from curator.filtering import chosen_filters, filter_rows, measure_rows, parse_bounds, parse_models, plan_rows
     from curator.samples import find_samples
     from registry.store import Home
 
@@ -85,14 +103,15 @@ def command(
     wanted = parse_bounds(bounds)
     data_home = Home(home)
     samples = find_samples(data_home, dataset)
-    names = list(dict.fromkeys([*filters, *wanted])) or ready_filters()
-    planned = plan_rows(data_home, samples, names) if dry_run else []
+    given = parse_models(models, [*filters, *wanted])
+    names = chosen_filters([*filters, *wanted], given)
+    planned = plan_rows(data_home, samples, names, given) if dry_run else []
     if dry_run and (not wanted or any(row["samples"] for row in planned)):
         _print(planned, as_json)
         return
     with progress(f"measure {dataset}", unit="samples") as advance:
-        rows = measure_rows(data_home, samples, names, wanted, advance)
-    shown = sections(data_home, samples, names, wanted) if wanted or sample_html else []
+        rows = measure_rows(data_home, samples, names, wanted, advance, place, given)
+    shown = sections(data_home, samples, names, wanted, given) if wanted or sample_html else []
     if sample_html is not None and not dry_run:
         from curator.filter_page import write_filter_page
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curator.options import PathValue, dry_run_option, home_option, json_option
+from curator.options import PathValue, dry_run_option, home_option, json_option, place_options
 from curator.output import note, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from curator.reclassify import Audit
+    from curator.runner import Place
     from curator.samples import Samples
     from registry.store import Home
 
@@ -39,13 +40,13 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="With --by general: dataset to learn from (repeat); default: all others that are here.",
 )
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes of --by general.")
 @click.option(
     "--audit",
     type=PathValue(dir_okay=False),
     metavar="FILE",
     help="Write an HTML page with examples and their pictures.",
 )
+@place_options
 @home_option
 @json_option
 @dry_run_option
@@ -54,8 +55,8 @@ def command(
     by: str,
     confidence: float | None,
     learned_from: tuple[str, ...],
-    workers: int,
     audit: Path | None,
+    place: Place,
     home: Path,
     as_json: bool,
     dry_run: bool,
@@ -74,6 +75,7 @@ def command(
     Examples:
       curator reclassify demo-allava --dry-run
       curator reclassify demo-allava --audit moves.html
+      curator reclassify demo-allava --workers auto
       curator reclassify tabmwp --by general --learn-from openmoji --confidence 0.8 --audit moves.html
     """
     from curator.arrow import import_arrow
@@ -81,19 +83,19 @@ def command(
     from registry.store import Home
 
     import_arrow()
-    if by == "rules" and (confidence is not None or learned_from or workers > 1):
-        raise click.UsageError("--confidence, --learn-from and --workers go with --by general.")
+    if by == "rules" and (confidence is not None or learned_from):
+        raise click.UsageError("--confidence and --learn-from go with --by general.")
     data_home = Home(home)
     samples = find_samples(data_home, dataset)
     if by == "general":
-        _general(data_home, samples, confidence, learned_from, workers, audit, as_json, dry_run)
+        _general(data_home, samples, confidence, learned_from, audit, place, as_json, dry_run)
         return
     from curator.reclassify import audit as audited
     from curator.reclassify import labels
 
     with progress(f"reclassify {dataset}", samples.record.rows_out, "samples") as advance:
         moves = audited(samples, advance)
-    folder = labels(data_home, samples).folder if samples.relabelled and not dry_run else None
+    folder = labels(data_home, samples, place=place).folder if samples.relabelled and not dry_run else None
     _show(data_home, moves, {"labels": str(folder) if folder else None}, None if dry_run else audit, as_json)
 
 
@@ -102,14 +104,13 @@ def _general(
     samples: Samples,
     confidence: float | None,
     learned_from: tuple[str, ...],
-    workers: int,
     audit: Path | None,
+    place: Place,
     as_json: bool,
     dry_run: bool,
 ) -> None:
     """Reclassify by the general classifier; a dry run says what has to be made first, if anything."""
     from curator.categories.general import General, all_teachers, general_audit
-    from curator.runner import Place
     from registry.recipe import Labels
 
     names = list(learned_from) or all_teachers(home, samples)
@@ -125,7 +126,7 @@ def _general(
         return
     total = sum(one.record.rows_out for one, _ in missing)
     with progress(f"reclassify {samples.card.name}", total, "samples") as advance:
-        moves = general_audit(home, samples, wanted, advance, Place(workers))
+        moves = general_audit(home, samples, wanted, advance, place)
     section = wanted.labels().model_dump(mode="json")
     more: dict[str, object] = {"labels": str(wanted.folder(home, samples)), "recipe": {"labels": section}}
     _show(home, moves, more, None if dry_run else audit, as_json)

@@ -7,7 +7,7 @@ something, with another picture.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,13 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.batch import Batch
-from curator.contamination.picture_index import Near, PictureIndex
 from curator.contamination.questions import BenchmarkTable, picture_bytes
-from curator.contamination.same_picture import same_picture
-from curator.contamination.text_index import Found, TextIndex
 from curator.duplicates.fingerprints import Fingerprint, fingerprint
-from curator.measure import Advance, Measured, make_measure, sample_tables, write_measure
-from curator.runner import HERE, Place, run
+from curator.measure import Advance, Measured, make_measure, run_files, sample_tables, write_measure
+from curator.runner import HERE, Place
 from curator.samples import Samples
 from registry.benchmark import Question
 from registry.identity import digest
@@ -32,14 +29,19 @@ from registry.store import Home, Record
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from curator.contamination.same_picture import Views
+    from curator.contamination.text_index import Found
+
 VERSION = 1
 NAME = "contamination"
-DISTANCE = 6
+DISTANCE = 12
 """Bits of 64 in which the perceptual hashes of pictures differ at most that are then compared closely."""
 OVERLAP = 0.7
 """Share of a question that is found in a sample from which on the sample holds it."""
 TELLING_WORDS = 8
 """Words that a question must have to be recognised by its text alone."""
+_KEPT_VIEWS = 1024
+"""Pictures of a benchmark that are kept looked at: 70 MB."""
 _LEAST = 0.3
 """Smaller shares are not stored."""
 LOOKS = Fingerprint("looks")
@@ -86,12 +88,12 @@ def hits(
         command=f"curator decontaminate {samples.card.name} --benchmark {table.name}",
     )
 
-    def write(out: Path) -> Iterator[int]:
+    def write(out: Path) -> Generator[int]:
         tasks = [
             HitsFile(home, table.name, table.path, path, looks.folder / path.name, out / path.name)
             for path in samples.files()
         ]
-        return run(hits_file, tasks, place)
+        return run_files(hits_file, tasks, place)
 
     return make_measure(home, samples, record, write, advance)
 
@@ -149,13 +151,15 @@ class _Search:
     """A table's indexes, kept for all files of a process."""
 
     def __init__(self, table: BenchmarkTable) -> None:
+        from curator.contamination.text_index import TextIndex
+
         self._table = table
         self._texts = TextIndex(table.texts)
-        self._pictures = PictureIndex(table.looks, DISTANCE) if table.pictures else None
         self._telling = self._texts.lengths >= TELLING_WORDS
         self._names: dict[int, str] = {}
         self._about: dict[int, list[tuple[int, str]]] = {}
         self._first: dict[int, Question] = {}
+        self._closely: dict[int, Views | None] = {}
         for (text, picture), question in table.asked.items():
             self._names.setdefault(text, str(question.index))
             self._about.setdefault(picture, []).append((text, str(question.index)))
@@ -167,13 +171,12 @@ class _Search:
 
         rows = [_Row() for _ in range(table.num_rows)]
         overlaps = self._add_texts(rows, self._texts.find(Batch(table).texts, table.num_rows, _LEAST))
-        if self._pictures is not None:
-            for sample, picture, bits in self._shared_pictures(self._pictures, table, looks, images):
-                held = overlaps.get(sample, {})
-                asked = [(held.get(text, 0.0), name) for text, name in self._about[picture]]
-                overlap, name = max(asked, key=lambda one: one[0])
-                rows[sample].look(bits, name)
-                rows[sample].leak(overlap, name)
+        for sample, picture, bits in self._shared_pictures(table, looks, images):
+            held = overlaps.get(sample, {})
+            asked = [(held.get(text, 0.0), name) for text, name in self._about[picture]]
+            overlap, name = max(asked, key=lambda one: one[0])
+            rows[sample].look(bits, name)
+            rows[sample].leak(overlap, name)
         columns = {name: [getattr(row, name) for row in rows] for name in schema().names[1:]}
         return pa.table({"id": table.column("id"), **columns}, schema=schema())
 
@@ -190,22 +193,36 @@ class _Search:
                 rows[sample].leak(overlap, str(alone.index))
         return overlaps
 
-    def _shared_pictures(
-        self, index: PictureIndex, table: pa.Table, looks: pa.Table, images: ImageStore
-    ) -> Iterator[tuple[int, int, int]]:
+    def _shared_pictures(self, table: pa.Table, looks: pa.Table, images: ImageStore) -> Iterator[tuple[int, int, int]]:
         """``(sample, picture of the benchmark, bits in which they differ)`` of pictures that are the same."""
         import pyarrow.compute as pc
+
+        from curator.contamination.picture_index import near_pictures
+        from curator.contamination.same_picture import look_closely, same_picture
 
         lists = looks.column("hashes").combine_chunks()
         owners = np.asarray(pc.list_parent_indices(lists))
         hashes = np.asarray(pc.list_flatten(lists), np.uint64)
         flat = np.asarray(pc.list_flatten(looks.column("flat").combine_chunks()), np.bool_)
         files = pc.struct_field(pc.list_flatten(table.column("images")), "sha256")
-        near: Near = index.find(hashes, flat)
+        near = near_pictures(hashes, flat, self._table.looks, DISTANCE)
+        seen, mine = -1, None
         for position, picture, bits in zip(*(values.tolist() for values in near), strict=True):
-            mine = images.read(files[position].as_py())
-            if same_picture(mine, picture_bytes(self._table.name, self._first[picture])):
+            if position != seen:
+                seen, mine = position, look_closely(images.read(files[position].as_py()))
+            theirs = self._views(picture)
+            if mine is not None and theirs is not None and same_picture(mine, theirs):
                 yield int(owners[position]), picture, bits
+
+    def _views(self, picture: int) -> Views | None:
+        """A picture of the benchmark, looked at closely; the last ones are kept."""
+        from curator.contamination.same_picture import look_closely
+
+        if picture not in self._closely:
+            if len(self._closely) >= _KEPT_VIEWS:
+                self._closely.clear()
+            self._closely[picture] = look_closely(picture_bytes(self._table.name, self._first[picture]))
+        return self._closely[picture]
 
 
 @dataclass

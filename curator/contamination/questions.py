@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +16,7 @@ import numpy.typing as npt
 from registry.benchmark import Question, load_benchmark
 from registry.errors import Refusal
 from registry.identity import file_digest
-from registry.image_decoder import DAMAGED, FORMATS
 from registry.store import Home
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -79,19 +73,21 @@ class BenchmarkTable:
     @cached_property
     def looks(self) -> Looked:
         """How the distinct pictures look, in the order of ``pictures``."""
-        from curator.duplicates.looks import SIDE, grey, hashes_of
+        from curator.duplicates.looks import look_at
 
         first: dict[str, Question] = {}
         for question in self.questions:
             first.setdefault(question.image_key, question)
-        greys = np.zeros((len(self.pictures), SIDE, SIDE), np.uint8)
-        digests = np.zeros(len(self.pictures), np.uint64)
-        for number, key in enumerate(self.pictures):
-            data = picture_bytes(self.name, first[key])
-            digests[number] = int(hashlib.sha256(data).hexdigest()[:16], 16)
-            greys[number] = _grey(data, grey)
-        hashes, flat = hashes_of(greys)
-        return Looked(np.where(flat, digests, hashes), flat)
+        digests: list[int] = []
+
+        def files() -> Iterator[bytes]:
+            for key in self.pictures:
+                data = picture_bytes(self.name, first[key])
+                digests.append(int(hashlib.sha256(data).hexdigest()[:16], 16))
+                yield data
+
+        hashes, flat = look_at(files())
+        return Looked(np.where(flat, np.array(digests, np.uint64), hashes), flat)
 
 
 def picture_bytes(benchmark: str, question: Question) -> bytes:
@@ -101,16 +97,6 @@ def picture_bytes(benchmark: str, question: Question) -> bytes:
     except (binascii.Error, ValueError):
         where = f"benchmark {benchmark}, question {question.index}"
         raise Refusal(where, "its picture is not base64", "get the table again and compare its md5") from None
-
-
-def _grey(data: bytes, grey: Callable[[Image], npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
-    import PIL.Image
-
-    try:
-        with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-            return grey(picture)
-    except DAMAGED:  # black, so flat: it is compared by its bytes alone
-        return np.zeros((32, 32), np.uint8)
 
 
 def find_tables(home: Home, benchmarks: list[str], given: dict[str, Path]) -> list[BenchmarkTable]:

@@ -10,7 +10,7 @@ lost its border is found by taking borders off the other one.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,73 +20,76 @@ from registry.image_decoder import DAMAGED, FORMATS
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Greys = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
 
 SIDE, COLOURS = 48, 8
 ALIKE = 0.985
 """Correlation of the grey values from which on two pictures are one."""
 TINT = 12.0
 """Mean difference of the colours (levels of 255) up to which they are."""
-_WORTH = 0.3
-"""Correlation below which taking borders off is not tried."""
-_BORDERS = tuple(percent / 100 for percent in (1, 2, 3, 4, 5, 6))
-"""Shares of the width and height that are taken off each side."""
+_BORDERS = tuple(percent / 100 for percent in range(7))
+"""Shares of the width and height that are taken off each side: none first."""
+_LARGEST = 512
+"""Longer side in pixels of what is looked at."""
 
 
-def same_picture(first: bytes, second: bytes) -> bool:
-    """Whether two files hold the same picture, resized, compressed again or without its border."""
-    if first == second:
-        return True
-    one, other = _opened(first), _opened(second)
-    if one is None or other is None:
-        return False
-    agreement = _correlation(_greys(one), _greys(other))
-    if agreement < _WORTH:
-        return False
-    cuts = [(0.0, 0.0), *((0.0, border) for border in _BORDERS), *((border, 0.0) for border in _BORDERS)]
-    return any(
-        _correlation(_greys(one, mine), _greys(other, theirs)) >= ALIKE and _tint(one, mine, other, theirs) <= TINT
-        for mine, theirs in cuts
-    )
+class Views(NamedTuple):
+    """A picture without so much of its border each."""
+
+    greys: Floats
+    """``[borders, 48 * 48]``, each of mean 0 and length 1 (or all 0, where it is flat): products are correlations."""
+    colours: Floats
+    """``[borders, 8 * 8 * 3]`` levels."""
+
+
+def look_closely(data: bytes) -> Views | None:
+    """The views of a picture file; None for what cannot be decoded."""
+    picture = _opened(data)
+    if picture is None:
+        return None
+    grey = picture.convert("L")
+    greys = np.stack([_view(grey, SIDE, border) for border in _BORDERS])
+    greys -= greys.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(greys, axis=1, keepdims=True)
+    colours = np.stack([_view(picture, COLOURS, border) for border in _BORDERS])
+    return Views((greys / np.where(lengths == 0, 1, lengths)).astype(np.float32), colours)
+
+
+def same_picture(one: Views, other: Views) -> bool:
+    """Whether two pictures are one: resized, compressed again, or one of them without its border."""
+    return _without_border(one, other) or _without_border(other, one)
+
+
+def _without_border(whole: Views, cut: Views) -> bool:
+    """Whether the whole of one picture is the other one without some border."""
+    alike = cut.greys @ whole.greys[0] >= ALIKE
+    return bool((alike & (np.abs(cut.colours - whole.colours[0]).mean(axis=1) <= TINT)).any())
 
 
 def _opened(data: bytes) -> Image | None:
-    """The colours over white; None for what cannot be decoded."""
+    """The colours over white, not larger than needed; None for what cannot be decoded."""
     import PIL.Image
 
     try:
         with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            picture.draft("RGB", (_LARGEST, _LARGEST))
+            opened = picture.convert("RGB")
             if picture.mode in ("RGBA", "LA", "PA", "P") or "transparency" in picture.info:
                 layer = picture.convert("RGBA")
                 page = PIL.Image.new("RGBA", layer.size, "white")
                 page.alpha_composite(layer)
-                return page.convert("RGB")
-            return picture.convert("RGB")
+                opened = page.convert("RGB")
     except DAMAGED:
         return None
+    opened.thumbnail((_LARGEST, _LARGEST), PIL.Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return opened
 
 
-def _view(picture: Image, side: int, border: float) -> Greys:
-    """A picture without its border, made small."""
+def _view(picture: Image, side: int, border: float) -> Floats:
+    """A picture without its border, made small and flat."""
     import PIL.Image
 
     width, height = picture.size
     box = (width * border, height * border, width * (1 - border), height * (1 - border))
-    view: Greys = np.asarray(picture.resize((side, side), PIL.Image.Resampling.LANCZOS, box=box), dtype=np.float64)
-    return view
-
-
-def _greys(picture: Image, border: float = 0.0) -> Greys:
-    return _view(picture.convert("L"), SIDE, border)
-
-
-def _tint(one: Image, border: float, other: Image, other_border: float) -> float:
-    """Mean difference of the colours."""
-    return float(np.abs(_view(one, COLOURS, border) - _view(other, COLOURS, other_border)).mean())
-
-
-def _correlation(first: Greys, second: Greys) -> float:
-    """Pearson's; 0 where one of the two is flat."""
-    a, b = first - first.mean(), second - second.mean()
-    spread = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum()) / spread if spread else 0.0
+    small = picture.resize((side, side), PIL.Image.Resampling.LANCZOS, box=box)
+    return np.asarray(small, dtype=np.float32).reshape(-1)

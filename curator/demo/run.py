@@ -101,7 +101,7 @@ def measure_and_label(home: Home, say: Say) -> None:
             if part.dataset is None:
                 continue
             samples = find_samples(home, part.dataset)
-            for name in {**recipe.filters, **part.filters}:
+            for name in [name for name in {**recipe.filters, **part.filters} if name not in recipe.models]:
                 measured = measure(home, samples, name)
                 say(f"filter {part.dataset}: {name} measured on {measured.record.rows_out:,} samples")
     for name in names(home.cards, ".yaml"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from curator.duplicates.clusters import clusters
@@ -160,10 +161,8 @@ def _examples(
     """A few clusters of each way, drawn by their names."""
     chosen: dict[str, str] = {}
     for way in map(str, request.scope.ways()):
-        there = sorted(
-            (c for c, w in way_of.items() if w == way), key=lambda cluster: order_key("dedup example", cluster)
-        )
-        chosen |= {cluster: way for _, cluster in there[:EXAMPLES]}
+        there = sorted((c for c, w in way_of.items() if w == way), key=partial(order_key, "dedup example"))
+        chosen |= dict.fromkeys(there[:EXAMPLES], way)
     members: dict[str, list[Shown]] = {cluster: [] for cluster in chosen}
     for samples, one in zip(request.samples, decided, strict=True):
         fates = ["goes" if goes else "stays" for goes in one.goes.tolist()]

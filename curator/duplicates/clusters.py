@@ -7,7 +7,7 @@ depends on the numbers of the rows: the same samples in other files or another o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,7 +79,7 @@ def _write(home: Home, scope: Scope, samples: Samples, source: _Source, inputs: 
     return make_measure(home, samples, record, lambda out: _rows(out, source, scope))
 
 
-def _rows(out: Path, source: _Source, scope: Scope) -> Iterator[int]:
+def _rows(out: Path, source: _Source, scope: Scope) -> Generator[int]:
     """Write the clusters of every row, file by file; yields the rows done."""
     import pyarrow as pa
 

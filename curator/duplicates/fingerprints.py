@@ -8,7 +8,7 @@ order that has a meaning: "the left one" is another picture when they change pla
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from curator.batch import Batch
-from curator.measure import Advance, Measured, make_measure, measure_folder, write_measure
-from curator.runner import HERE, Place, run
+from curator.measure import Advance, Measured, make_measure, measure_folder, run_files, write_measure
+from curator.runner import HERE, Place
 from curator.samples import Samples
 from registry.identity import digest
-from registry.image_decoder import DAMAGED
 from registry.images import ImageStore
-from registry.recipe import Alike, Dedup
+from registry.recipe import Alike, Banding, Dedup
 from registry.store import Home, Record
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def fingerprints_for(ways: list[Alike], wanted: Dedup) -> list[Fingerprint]:
     texts, images = {way.text for way in ways}, {way.image for way in ways}
     found = []
     if "near" in texts:
-        found.append(Fingerprint("shingles", wanted.words, wanted.bands, wanted.rows))
+        found.append(Fingerprint("shingles", *wanted.banding()))
     elif "exact" in texts:
         found.append(Fingerprint("text"))
     if "exact" in images:
@@ -137,9 +136,9 @@ def fingerprint(
         command=f"curator dedup {samples.card.name}",
     )
 
-    def write(out: Path) -> Iterator[int]:
+    def write(out: Path) -> Generator[int]:
         tasks = [FingerprintFile(home, kind, path, out / path.name) for path in samples.files()]
-        return run(fingerprint_file, tasks, place)
+        return run_files(fingerprint_file, tasks, place)
 
     return make_measure(home, samples, record, write, advance)
 
@@ -151,7 +150,7 @@ def _text(table: pa.Table, kind: Fingerprint) -> dict[str, Any]:  # noqa: ARG001
 
 
 def _shingles(table: pa.Table, kind: Fingerprint) -> dict[str, Any]:
-    from curator.duplicates.shingles import Banding, bands_of
+    from curator.duplicates.shingles import bands_of
     from curator.duplicates.words import digests_of, words_of
 
     worded = words_of(Batch(table).texts, table.num_rows)
@@ -172,27 +171,19 @@ def _looks(table: pa.Table, images: ImageStore, known: dict[str, Look]) -> pa.Ta
     """Looks of one batch; ``known`` keeps those of the file, so that each picture is decoded once for it."""
     import pyarrow as pa
 
+    from curator.duplicates.looks import look_at
+
     rows = [[image["sha256"] for image in images] for images in table.column("images").to_pylist()]
     fresh = [sha256 for sha256 in dict.fromkeys(sha for row in rows for sha in row) if sha256 not in known]
-    known.update(zip(fresh, _look_at(Batch(table, images), fresh), strict=True))
-    hashes = [[known[sha256][0] for sha256 in row] for row in rows]
-    flat = [[known[sha256][1] for sha256 in row] for row in rows]
-    schema = Fingerprint("looks").schema()
-    return pa.table({"id": table.column("id"), "hashes": hashes, "flat": flat}, schema=schema)
-
-
-def _look_at(batch: Batch, sha256s: list[str]) -> Iterator[Look]:
-    from curator.duplicates.looks import SIDE, grey, hashes_of
-
-    greys = np.zeros((len(sha256s), SIDE, SIDE), np.uint8)
-    for position, sha256 in enumerate(sha256s):
-        try:
-            greys[position] = grey(batch.decoded(sha256))
-        except DAMAGED:  # it stays black, so flat: it is compared by its bytes alone
-            continue
-    hashes, flat = hashes_of(greys)
-    for sha256, look, is_flat in zip(sha256s, hashes.tolist(), flat.tolist(), strict=True):
-        yield (int(sha256[:16], 16) if is_flat else look), is_flat
+    hashes, flat = look_at(map(images.read, fresh))
+    for sha256, look, is_flat in zip(fresh, hashes.tolist(), flat.tolist(), strict=True):
+        known[sha256] = (int(sha256[:16], 16) if is_flat else look), is_flat
+    columns = {
+        "id": table.column("id"),
+        "hashes": [[known[sha256][0] for sha256 in row] for row in rows],
+        "flat": [[known[sha256][1] for sha256 in row] for row in rows],
+    }
+    return pa.table(columns, schema=Fingerprint("looks").schema())
 
 
 def _binary(numbers: Any, width: int) -> pa.Array:

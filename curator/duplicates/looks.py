@@ -7,7 +7,9 @@ pictures. A picture that is flat (one tone, or nearly) has no look: the signs of
 
 from __future__ import annotations
 
+import io
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +17,7 @@ import numpy.typing as npt
 from numba import types
 
 from curator.compiled import BYTES, OUT_BYTES, OUT_INT64S, OUT_UINT64S, Number, compiled
+from registry.image_decoder import DAMAGED, FORMATS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,7 +29,7 @@ _COSINES = np.array(
     [[round(math.cos(math.pi * k * (2 * i + 1) / (2 * SIDE)) * _SCALE) for i in range(SIDE)] for k in range(_LOW)],
     np.int64,
 )
-_DECODED = SIDE
+_DECODED = 2 * SIDE
 """Shorter side in pixels below which a JPEG is not scaled while it is decoded."""
 FLAT = 2.0
 """Standard deviation of the 32 x 32 grey values up to which a picture is flat."""
@@ -36,13 +39,14 @@ def grey(picture: Image) -> npt.NDArray[np.uint8]:
     """The 32 x 32 grey values of a picture, transparency over white."""
     import PIL.Image
 
-    picture.draft("L", (_DECODED, _DECODED))
+    drafted = picture.draft("L", (_DECODED, _DECODED))
+    box = drafted[1] if drafted else None  # the last row and column of a scaled JPEG may lie half outside of it
     if picture.mode in ("RGBA", "LA", "PA", "P") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         page = PIL.Image.new("RGBA", picture.size, "white")
         page.alpha_composite(picture)
         picture = page
-    small = picture.convert("L").resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS, reducing_gap=3.0)
+    small = picture.convert("L").resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS, box)
     return np.asarray(small)
 
 
@@ -87,9 +91,18 @@ def _hash(greys: npt.NDArray[np.uint8], hashes: npt.NDArray[np.uint64], flat: np
         hashes[picture] = bits
 
 
-def hashes_of(greys: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
-    """``(hash, whether it is flat)`` of pictures given as ``grey`` gives them, stacked."""
-    count = greys.size // (SIDE * SIDE)
-    hashes, flat = np.empty(count, np.uint64), np.empty(count, np.uint8)
-    _hash(np.ascontiguousarray(greys).reshape(-1), hashes, flat)
+def look_at(files: Iterable[bytes]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
+    """``(hashes, whether each is flat)`` of picture files; one that cannot be decoded any more counts as flat."""
+    import PIL.Image
+
+    greys = []
+    for data in files:
+        try:
+            with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                greys.append(grey(picture))
+        except DAMAGED:
+            greys.append(np.zeros((SIDE, SIDE), np.uint8))
+    hashes, flat = np.empty(len(greys), np.uint64), np.empty(len(greys), np.uint8)
+    if greys:
+        _hash(np.stack(greys).reshape(-1), hashes, flat)
     return hashes, flat.astype(np.bool_)

@@ -3,47 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from curator.duplicates.clusters import clusters
 from curator.duplicates.keep import Decided, Member, decide
-from curator.resolve import Deduplication, Group, Leaf
+from curator.remaining import POSITION, Remaining, inner_first
+from curator.resolve import Deduplication, Group
 from registry.store import Home
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-POSITION = "position"
-"""Column that says which of the samples of its folder a row is."""
-
-
-@dataclass
-class Remaining:
-    """What one part of a recipe has, and lost."""
-
-    leaf: Leaf
-    rows: pa.Table
-    available: int
-    dropped: dict[str, int]
-    """Reason -> rows."""
 
 
 def drop_duplicates(home: Home, group: Group, parts: list[Remaining]) -> None:
-    """Take out what the recipe, and the recipes inside it, say of duplicates; the inner ones first.
-
-    ``parts`` are those of the leaves of ``group``, in their order.
-    """
-    at = 0
-    for member in group.members:
-        size = 1 if isinstance(member, Leaf) else len(list(member.leaves()))
-        if isinstance(member, Group):
-            drop_duplicates(home, member, parts[at : at + size])
-        at += size
-    if group.dedup is not None:
-        _drop(home, group.dedup, parts)
+    """Take out what the recipe, and the recipes inside it, say of duplicates; the inner ones first."""
+    for inner, its in inner_first(group, parts):
+        if inner.dedup is not None:
+            _drop(home, inner.dedup, its)
 
 
 def _drop(home: Home, dedup: Deduplication, parts: list[Remaining]) -> None:

@@ -17,7 +17,17 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from curator.compiled import INT64S, OUT_BYTES, OUT_INT64S, OUT_UINT64S, UINT32S, UINT64S, Number, compiled
+from curator.compiled import (
+    INT64S,
+    OUT_BYTES,
+    OUT_INT64S,
+    OUT_UINT64_ROWS,
+    OUT_UINT64S,
+    UINT32S,
+    UINT64_ROWS,
+    Number,
+    compiled,
+)
 from curator.duplicates.components import Pairs, both, find, join, join_all, pairs_of, settle
 from curator.duplicates.groups import Rows
 from curator.duplicates.shingles import Small, shingles_of
@@ -101,6 +111,8 @@ def _compared(pairs: Spill, texts: Callable[[Rows], Iterable[Texts]], rule: Rule
     """Of the candidate pairs, those that are near: as pairs of rows, enough to join all."""
     ends = [distinct(end) for part in pairs.each() for end in both(distinct(part[:, 0]))]
     nodes = distinct(np.concatenate(ends))
+    if not len(nodes):
+        return nodes
     group, groups = _groups(pairs, nodes)
     rows = np.empty(len(nodes), np.uint64)
     found = [np.empty(0, np.uint64)]
@@ -118,7 +130,7 @@ def _compared(pairs: Spill, texts: Callable[[Rows], Iterable[Texts]], rule: Rule
             local = pairs_of(*(np.searchsorted(nodes, end).astype(np.uint64) for end in both(distinct(part[:, 0]))))
             grouped.add(group[(local >> _32).astype(np.int64)], local[:, None])
         for number in range(groups):
-            near = _near(distinct(grouped.read(number)[:, 0]), distinct(shingles.read(number)[:, 0]), rule.threshold)
+            near = _near(distinct(grouped.read(number)[:, 0]), shingles.read(number)[:, 0], rule.threshold)
             found.append(pairs_of(*(rows[end.astype(np.int64)] for end in both(near))))
     return np.concatenate(found)
 
@@ -135,12 +147,15 @@ def _groups(pairs: Spill, nodes: Rows) -> tuple[npt.NDArray[np.int64], int]:
 
 
 def _near(pairs: Pairs, shingles: Hashes, threshold: float) -> Pairs:
-    """A spanning forest of the pairs that are near; ``shingles`` are ``node << 32 | shingle``, sorted."""
-    owners = distinct(shingles >> _32)
-    starts = np.append(np.searchsorted(shingles, owners << _32), len(shingles))
-    one, other = (np.searchsorted(owners, end) for end in both(pairs))
+    """A spanning forest of the pairs that are near; ``shingles`` are ``node << 32 | shingle``, node by node."""
+    if not len(pairs):  # a large group leaves the numbers behind it empty
+        return pairs
+    owners = shingles >> _32
+    starts = np.flatnonzero(np.concatenate([[True], owners[1:] != owners[:-1], [True]]))
+    order = np.argsort(owners[starts[:-1]])
+    one, other = (order[np.searchsorted(owners[starts[:-1]], end, sorter=order)] for end in both(pairs))
     kept = np.empty(len(pairs), np.uint8)
-    _compare(one, other, starts, (shingles & _LOW).astype(np.uint32), threshold, np.arange(len(owners)), kept)
+    _compare(one, other, starts, (shingles & _LOW).astype(np.uint32), threshold, np.arange(len(order)), kept)
     return pairs[kept.view(np.bool_)]
 
 
@@ -182,25 +197,46 @@ def _salted(batch: Banded) -> npt.NDArray[np.uint32]:
 
 def _pairs_of_bucket(entries: Entries) -> Pairs:
     """The candidate pairs of one partition."""
-    order = np.argsort(entries[:, 0])
-    pairs = np.empty(max(FEW, BESIDE + 1) * len(order), np.uint64)
-    return distinct(pairs[: _emit(entries[order, 0], entries[order, 1], pairs)])
+    ordered, spare = entries, np.empty_like(entries)
+    for shift in (32, 43, 54):
+        _sort_digit(ordered, shift, spare)
+        ordered, spare = spare, ordered
+    pairs = np.empty(max(FEW, BESIDE + 1) * len(ordered), np.uint64)
+    return distinct(pairs[: _emit(ordered, pairs)])
 
 
-@compiled(types.int64, UINT64S, UINT64S, OUT_UINT64S)
-def _emit(keyed: Hashes, following: Hashes, pairs: Pairs) -> int:
-    """Write the candidate pairs of entries that are sorted by band key and node; how many there are."""
-    found, start = 0, 0
-    while start < len(keyed):
+@compiled(types.void, UINT64_ROWS, types.uint64, OUT_UINT64_ROWS)
+def _sort_digit(entries: Entries, shift: Number, ordered: Entries) -> None:
+    """Sort by eleven bits of the first number; what is equal stays in its order."""
+    starts = np.zeros((1 << 11) + 1, np.int64)
+    for i in range(len(entries)):
+        starts[np.int64((entries[i, 0] >> shift) & np.uint64(2047)) + 1] += 1
+    for digit in range(1 << 11):
+        starts[digit + 1] += starts[digit]
+    for i in range(len(entries)):
+        here = np.int64((entries[i, 0] >> shift) & np.uint64(2047))
+        ordered[starts[here], 0] = entries[i, 0]
+        ordered[starts[here], 1] = entries[i, 1]
+        starts[here] += 1
+
+
+@compiled(types.int64, UINT64_ROWS, OUT_UINT64S)
+def _emit(entries: Entries, pairs: Pairs) -> int:
+    """Write the candidate pairs of entries that are sorted by band key; how many there are."""
+    found: Number = 0
+    start: Number = 0
+    while start < len(entries):
         end = start + 1
-        while end < len(keyed) and (keyed[end] >> np.uint64(32)) == (keyed[start] >> np.uint64(32)):
+        while end < len(entries) and (entries[end, 0] >> np.uint64(32)) == (entries[start, 0] >> np.uint64(32)):
             end += 1
         size = end - start
         if size > 1:
-            nodes = keyed[start:end] & np.uint64(0xFFFFFFFF)
+            nodes = entries[start:end, 0] & np.uint64(0xFFFFFFFF)
             reach = size
             if size > FEW:
-                nodes = nodes[np.argsort(following[start:end], kind="mergesort")]
+                by_node = np.argsort(nodes)
+                order = by_node[np.argsort(entries[start:end, 1][by_node], kind="mergesort")]
+                nodes = nodes[order]
                 reach = BESIDE
             for i in range(size):
                 for j in range(max(0, i - reach), i):
@@ -208,4 +244,4 @@ def _emit(keyed: Hashes, following: Hashes, pairs: Pairs) -> int:
                     pairs[found] = (one << np.uint64(32)) | other
                     found += 1
         start = end
-    return found
+    return int(found)

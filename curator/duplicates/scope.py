@@ -46,7 +46,7 @@ class Scope:
         names = {kind.name for kind in self.fingerprints()}
         settings: dict[str, Any] = {"by": list(map(str, self.ways()))}
         if "shingles" in names:
-            settings |= {key: getattr(self.wanted, key) for key in ("threshold", "words", "bands", "rows")}
+            settings |= {"threshold": self.wanted.threshold, **self.wanted.banding()._asdict()}
         if "looks" in names:
             settings["distance"] = self.wanted.distance
         return digest(

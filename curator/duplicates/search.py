@@ -139,7 +139,7 @@ class _Search:
             rows, found = reader.take(count)
             here = (rows - np.uint64(done)).astype(np.int64)
             done += count
-            bands = _numbers(tables[self._text].column("bands"), np.uint32, self._scope.wanted.bands)
+            bands = _numbers(tables[self._text].column("bands"), np.uint32, self._scope.wanted.banding().bands)
             salt = self._labels(way, tables)[0][:, 0] if way.image else np.zeros(count, np.uint64)
             yield Banded(found, bands[here], salt[here])
 

@@ -20,9 +20,11 @@ from curator.compiled import (
     OUT_UINT32S,
     UINT32S,
     UINT64S,
+    Number,
     compiled,
 )
 from curator.duplicates.words import Hashes, Worded, mix
+from registry.recipe import Banding
 
 Small = npt.NDArray[np.uint32]
 
@@ -32,20 +34,6 @@ class Functions(NamedTuple):
 
     factors: Small
     terms: Small
-
-
-class Banding(NamedTuple):
-    """How shingles and signatures are cut."""
-
-    words: int
-    """Words of a shingle; a shorter text is one shingle."""
-    bands: int
-    rows: int
-    """Functions of a band."""
-
-    def recall(self, similarity: float) -> float:
-        """Probability that two sets of this Jaccard similarity share a band."""
-        return float(1 - (1 - similarity**self.rows) ** self.bands)
 
 
 _WEIGHTS = 64
@@ -95,17 +83,20 @@ def _sign(
     bands: npt.NDArray[np.uint32],
 ) -> None:
     """Fill the band keys of every sample."""
-    shingles = np.empty(np.max(starts[1:] - starts[:-1]) + 1, np.uint32)
+    shingles = np.empty(np.max(starts[1:] - starts[:-1]) + 4, np.uint32)
     least = np.empty(len(factors), np.uint32)
     rows = len(factors) // bands.shape[1]
     for sample in range(len(starts) - 1):
         n = shingle(words, starts[sample], starts[sample + 1], size, shingles)
         least[:] = np.uint32(0xFFFFFFFF)
-        for i in range(n):
-            x = shingles[i]
+        shingles[n : n + 3] = shingles[n - 1]  # four at a time: the last one again changes no minimum
+        for i in range(0, n, 4):
+            w, x, y, z = shingles[i], shingles[i + 1], shingles[i + 2], shingles[i + 3]
             for f in range(len(least)):
-                value = np.uint32(np.uint32(factors[f] * x) + terms[f])
-                least[f] = min(value, least[f])
+                factor, term = factors[f], terms[f]
+                one = min(np.uint32(np.uint32(factor * w) + term), np.uint32(np.uint32(factor * x) + term))
+                other = min(np.uint32(np.uint32(factor * y) + term), np.uint32(np.uint32(factor * z) + term))
+                least[f] = min(one, other, least[f])
         for band in range(bands.shape[1]):
             key = np.uint64(band)
             for f in range(band * rows, (band + 1) * rows):
@@ -127,16 +118,20 @@ def bands_of(worded: Worded, banding: Banding) -> npt.NDArray[np.uint32]:
 def _all_shingles(
     words: Hashes, starts: npt.NDArray[np.int64], size: int, out: Small, owners: npt.NDArray[np.int64]
 ) -> int:
-    done = 0
+    done: Number = 0
     for sample in range(len(starts) - 1):
         n = shingle(words, starts[sample], starts[sample + 1], size, out[done:])
-        owners[done : done + n] = sample
-        done += n
-    return done
+        ordered = np.sort(out[done : done + n])
+        for i in range(n):
+            if i == 0 or ordered[i] != ordered[i - 1]:
+                out[done] = ordered[i]
+                owners[done] = sample
+                done += 1
+    return int(done)
 
 
 def shingles_of(worded: Worded, size: int) -> tuple[npt.NDArray[np.int64], Small]:
-    """``(sample, shingle)`` of every shingle of a batch."""
+    """``(sample, shingle)`` of every shingle of a batch: those of a sample sorted, each once."""
     room = len(worded.words) + len(worded.starts)
     shingles, owners = np.empty(room, np.uint32), np.empty(room, np.int64)
     count = _all_shingles(worded.words, worded.starts, size, shingles, owners)

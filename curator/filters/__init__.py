@@ -4,4 +4,8 @@ Each declares ``VERSION`` (raised when a measured value would change), ``COLUMNS
 unit, meaning and direction), ``NEEDS_PICTURES``, ``LIBRARY`` (import name and extra) if it needs one that is not
 always installed, and ``measure(batch)``, which gives one array a column. A null means that the measure does not
 apply to the sample (a size without a picture): such a sample stays whatever the bounds are.
+
+A filter that measures with a model declares ``MODEL`` (what to pass) and, where the model is asked questions,
+``NEEDS_TEMPLATE``; it has no ``measure``: ``trainers/measures`` has a module of the same name, which a trainer process
+runs.
 """

@@ -63,6 +63,13 @@ def test_of_two_ends_the_nearer_one_counts(home: Home, tmp_path: Path) -> None:
     assert sorted(lengths(found, "kept, next to the bound")) == [22, 23, 56, 57]
 
 
+def test_a_share_ends_where_the_last_value_lies_that_it_keeps(home: Home, tmp_path: Path) -> None:
+    found = told(home, make_long(home, tmp_path), "text_length.words=highest:0.25")
+    assert (found.title, found.counts["dropped"]) == ("text_length.words among the highest 25%", 30)
+    assert lengths(found, "dropped, next to the bound") == [49, 48, 47, 46]
+    assert lengths(found, "kept, next to the bound") == [50, 51, 52, 53]
+
+
 def test_what_does_not_apply_is_counted_and_not_shown(home: Home, tmp_path: Path) -> None:
     found = told(home, make_chats(home, tmp_path, "x", 12), "image_size.aspect=:2")
     assert found.counts == {"samples": 12, "not measured": 12, "dropped": 0, "kept": 12}
@@ -149,6 +156,7 @@ def test_the_page_holds_pictures_values_and_what_was_measured(home: Home, tmp_pa
         (Bounds(max=2.5), "at most 2.5"),
         (Bounds(min=1, max=7), "1 to 7"),
         (Bounds(equals="en"), "is 'en'"),
+        (Bounds(min=3, lowest=0.2), "at least 3 and among the lowest 20%"),
     ],
 )
 def test_bounds_are_told_in_words(bounds: Bounds, words: str) -> None:

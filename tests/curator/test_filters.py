@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from curator import measure as measure_module
-from curator.batch import Batch
+from curator.bounds import keeps
 from curator.filtering import filter_rows, measure_rows, parse_bounds, plan_rows
-from curator.measure import FILTERS, filter_names, keeps, load_filter, measure
+from curator.measure import FILTERS, filter_names, load_filter, measure, wanted_model
 from registry.discovery import load_module
 from registry.errors import Refusal
-from registry.images import ImageStore
 from registry.recipe import Bounds
-from registry.sample import arrow_schema, make_message, sample_id
 from registry.store import Home, read_record
+from tests.curator.artefacts import ARTEFACTS, batch_of
 from tests.curator.data_home import file_bytes, make_captions, make_chats, rows_of
 
-ARTEFACTS = Path(__file__).parent / "filters"
+PLAIN = [name for name in filter_names() if not wanted_model(name)]
+"""Filters that measure in this process; those with a model are in test_model_filters.py."""
 
 
 @pytest.fixture
@@ -29,41 +27,7 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
 
 
-def drawn(width: int, height: int, look: str = "grey") -> bytes:
-    """A picture: one tone, half black and half white, or nothing but transparency."""
-    from PIL import Image
-
-    if look == "clear":
-        image = Image.new("RGBA", (width, height), (0, 0, 0, 0))
-    else:
-        image = Image.new("RGB", (width, height), "white" if look == "half" else look)
-        if look == "half":
-            image.paste("black", (0, 0, width // 2, height))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def batch_of(home: Home, samples: list[dict[str, Any]]) -> Batch:
-    """Samples of an artefact as a batch: pictures by size and look, turns by turns."""
-    import pyarrow as pa
-
-    rows = []
-    with ImageStore(home).writer() as store:
-        for sample in samples:
-            refs = [store.add(drawn(*image)) for image in sample["images"]]
-            messages = [
-                make_message(("user", "assistant")[i % 2], text, len(refs) if i == 0 else 0)
-                for i, text in enumerate(sample["turns"])
-            ]
-            shas = [ref.sha256 for ref in refs]
-            images = [{"sha256": r.sha256, "width": r.width, "height": r.height} for r in refs]
-            names = {"dataset": "x", "part": "all", "source_id": "1", "category": "captioning"}
-            rows.append({"id": sample_id(messages, shas), "images": images, "messages": messages, **names})
-    return Batch(pa.Table.from_pylist(rows, schema=arrow_schema()), ImageStore(home))
-
-
-@pytest.mark.parametrize("name", filter_names())
+@pytest.mark.parametrize("name", PLAIN)
 def test_samples_measure_what_the_artefact_says(name: str, home: Home) -> None:
     case = json.loads((ARTEFACTS / f"{name}.json").read_text(encoding="utf-8"))
     batch = batch_of(home, case["samples"])
@@ -77,7 +41,7 @@ def test_samples_measure_what_the_artefact_says(name: str, home: Home) -> None:
     batch.images.close()
 
 
-@pytest.mark.parametrize("name", filter_names())
+@pytest.mark.parametrize("name", PLAIN)
 def test_a_filter_measures_no_samples_too(name: str, home: Home) -> None:
     measured = load_filter(name).measure(batch_of(home, []))
     assert all(len(values) == 0 for values in measured.values())
@@ -135,15 +99,15 @@ def test_bounds_are_inclusive_and_what_does_not_apply_stays(bounds: Bounds, kept
     import pyarrow as pa
 
     values = pa.chunked_array([pa.array([1, 2], pa.int32()), pa.array([3, None], pa.int32())])
-    assert keeps(values, bounds).to_pylist() == kept
+    assert keeps(pa.table({"x": values}), "x", bounds).to_pylist() == kept
 
 
 def test_a_share_is_within_a_bound_of_the_same_number() -> None:
     import pyarrow as pa
 
-    shares = pa.chunked_array([pa.array([0.1, 0.2, 0.3], pa.float32())])
-    assert keeps(shares, Bounds(max=0.2)).to_pylist() == [True, True, False]
-    assert keeps(shares, Bounds(min=0.1, max=0.3)).to_pylist() == [True, True, True]
+    shares = pa.table({"x": pa.array([0.1, 0.2, 0.3], pa.float32())})
+    assert keeps(shares, "x", Bounds(max=0.2)).to_pylist() == [True, True, False]
+    assert keeps(shares, "x", Bounds(min=0.1, max=0.3)).to_pylist() == [True, True, True]
 
 
 def test_a_filter_or_column_that_is_not_there_is_refused() -> None:
@@ -158,7 +122,7 @@ def test_a_filter_or_column_that_is_not_there_is_refused() -> None:
 
 def test_a_summary_says_what_each_bound_would_drop_alone(home: Home, tmp_path: Path) -> None:
     samples = make_chats(home, tmp_path, "x", 12)
-    assert [row["samples"] for row in plan_rows(home, samples, ["text_length"])] == [12]
+    assert [row["samples"] for row in plan_rows(home, samples, ["text_length"], {})] == [12]
     wanted = parse_bounds(["text_length.chars=30:", "text_length.turns=1"])
     rows = {row["column"]: row for row in measure_rows(home, samples, ["text_length", "image_size"], wanted)}
     lengths = sorted(len(f"What is {i} and one?It is {i + 1}.") for i in range(12))
@@ -167,4 +131,4 @@ def test_a_summary_says_what_each_bound_would_drop_alone(home: Home, tmp_path: P
     assert rows["turns"]["dropped"] == 0
     assert rows["words"]["dropped"] is None
     assert (rows["pixels"]["measured"], rows["pixels"]["median"]) == (0, None)
-    assert [row["samples"] for row in plan_rows(home, samples, ["text_length"])] == [0]
+    assert [row["samples"] for row in plan_rows(home, samples, ["text_length"], {})] == [0]

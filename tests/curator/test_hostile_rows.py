@@ -55,7 +55,7 @@ def hostile_rows(columns: list[str]) -> st.SearchStrategy[list[Any]]:
 
 
 @pytest.mark.parametrize("name", KNOWN)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=66, deadline=None)
 @given(data=st.data())
 def test_a_format_never_raises_and_loses_no_row(name: str, data: st.DataObject) -> None:
     form = Form(name, {}, {}, Source())
@@ -75,7 +75,7 @@ def test_a_format_never_raises_and_loses_no_row(name: str, data: st.DataObject) 
 
 
 @pytest.mark.parametrize("name", ["llava_chat", "multiple_choice", "vqa_rows"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_every_row_is_accounted_for_and_every_sample_is_sound(name: str, data: st.DataObject) -> None:
     form = Form(name, {}, {}, Source())

@@ -160,9 +160,7 @@ def test_filters_drop_by_bound_and_are_counted(home: Home) -> None:
     words = {"text_length": {"chars": {"min": "28"}, "turns": {"max": "1"}}}
     wanted = recipe({"dataset": "chats", "choose": 5, "filters": words}, {"dataset": "pics"})
     group = Resolver(home).resolve(wanted)
-    assert [(leaf.samples.card.name, name) for leaf, name in missing_measures(home, group)] == [
-        ("chats", "text_length")
-    ]
+    assert [(one.samples.card.name, one.name) for one in missing_measures(home, group)] == [("chats", "text_length")]
     folder, info = build_mix(home, wanted)
     long = sum(len(f"What is {i} and one?It is {i + 1}.") >= 28 for i in range(60))
     assert info.parts[0].dropped == {"text_length.chars": 60 - long, "text_length.turns": 0}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curator.measure import filter_names, measure
+from curator.measure import measure, ready_filters
 from curator.mix import build_mix
 from curator.normalise import normalise
 from curator.pull import offer_from_folder, pull
@@ -56,7 +56,7 @@ def test_tabmwp_is_recognised_by_its_original_columns(home: Home) -> None:
 def test_both_are_measured_and_mixed(home: Home) -> None:
     for name in ("openmoji", "tabmwp"):
         samples = real(home, name)
-        for filter_name in filter_names():
+        for filter_name in ready_filters():
             assert measure(home, samples, filter_name).record.rows_out == samples.record.rows_out
     recipe = Recipe.model_validate(
         {

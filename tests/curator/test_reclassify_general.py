@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,32 @@ def test_a_profile_counts_samples_chosen_by_id_up_to_a_limit(
     assert fewer.record.rows_out == 60
 
 
+def test_a_profile_goes_on_where_it_stopped_and_counts_every_sample(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(normalise_module, "ROWS_PER_GROUP", 4)
+    monkeypatch.setattr(normalise_module, "ROWS_PER_FILE", 8)
+    samples = make(home, tmp_path, "x", "chart", PLOT, n=30)
+    whole, begun = profiles_module.profile_file, list[str]()
+
+    def stops_at_the_third(task: profiles_module.ProfileFile) -> Iterator[int]:
+        begun.append(task.source.name)
+        if len(begun) == 3:
+            raise KeyboardInterrupt
+        yield from whole(task)
+
+    monkeypatch.setattr(profiles_module, "profile_file", stops_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        profile(home, samples)
+    told: list[int] = []
+    made = profile(home, samples, told.append)
+    assert sum(told) == made.record.rows_out == 30
+    assert [begun.count(path.name) for path in samples.files()][:3] == [1, 1, 2], "the finished ones stay"
+    went_on = file_bytes(made.folder)
+    shutil.rmtree(made.folder)
+    assert file_bytes(profile(home, samples).folder) == went_on
+
+
 def test_only_parts_that_no_text_decides_are_learned_from(home: Home, tmp_path: Path) -> None:
     assert certain_parts(load_card("lvis-instruct4v")) == []
     assert certain_parts(load_card("allava")) == [part.name for part in load_card("allava").parts]
@@ -211,7 +239,7 @@ def test_the_nearest_word_on_labels_counts(home: Home, tmp_path: Path) -> None:
     inner = recipe({"dataset": "y"}, name="inner")
     outer = recipe({"dataset": "x", "labels": {"by": "rules"}}, {"recipe": "inner"}, labels=GENERAL)
     group = Resolver(home, {"inner": inner}).resolve(outer)
-    assert [(leaf.samples.card.name, name) for leaf, name in missing_measures(home, group)] == [("y", "general")]
+    assert [(one.samples.card.name, one.name) for one in missing_measures(home, group)] == [("y", "general")]
     _, info = build_mix(home, outer, {"inner": inner})
     assert info.categories == {"chart": 10, "general_qa": 10}
     assert missing_measures(home, group) == []

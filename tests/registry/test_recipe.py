@@ -95,9 +95,11 @@ def test_a_part_without_an_amount_is_all_of_it_once(home: Home) -> None:
         ("dataset: a\nrepeat: 0", "greater than or equal to 1"),
         ("dataset: a\nrepeat: 1.5", "valid integer"),
         ("dataset: a\nchoose: 0", "greater than or equal to 1"),
-        ("dataset: a\nfilters: {text: {words: {}}}", "give min, max or equals"),
+        ("dataset: a\nfilters: {text: {words: {}}}", "give min, max, equals, lowest or highest"),
         ("dataset: a\nfilters: {text: {words: {minimum: 3}}}", "unknown field 'parts.0.filters.text.words.minimum'"),
         ("dataset: a\nfilters: {text: {words: {min: inf}}}", "finite number"),
+        ("dataset: a\nfilters: {text: {words: {lowest: 0}}}", "greater than 0"),
+        ("dataset: a\nfilters: {text: {words: {highest: 1.2}}}", "less than or equal to 1"),
         ("dataset: a\nfilters: {text: 3}", "valid dictionary"),
         ("dataset: a\npropotion: 0.5", "did you mean 'proportion'?"),
     ],
@@ -112,6 +114,13 @@ def test_a_part_that_could_mean_two_things_is_refused(home: Home, lines: str, wh
 def test_a_recipe_needs_a_part(home: Home) -> None:
     with pytest.raises(Refusal, match="at least 1 item"):
         load_recipe(str(write(home, "name: mine\nparts: []\n")))
+
+
+def test_a_model_is_for_a_filter_of_the_same_recipe(home: Home) -> None:
+    text = "name: mine\nparts:\n  - dataset: a\n    filters: {f: {c: {lowest: 0.2}}}\nmodels: {f: org/name@v1}\n"
+    assert load_recipe(str(write(home, text))).models == {"f": "org/name@v1"}
+    with pytest.raises(Refusal, match="models names 'g', which no filter of this recipe uses"):
+        load_recipe(str(write(home, text.replace("models: {f:", "models: {g:"))))
 
 
 def test_the_plain_form_is_what_was_written_and_nothing_else(home: Home) -> None:

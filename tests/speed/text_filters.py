@@ -55,7 +55,8 @@ OURS = """
 import sys, time
 import numpy as np, pyarrow as pa, pyarrow.parquet as pq
 from curator.batch import Batch
-from curator.measure import keeps, load_filter
+from curator.bounds import keeps
+from curator.measure import load_filter
 from registry.recipe import Bounds
 BOUNDS = {"text_length": {"chars": Bounds(min=40, max=4000)}, "text_noise": {"special_share": Bounds(max=0.1)},
           "repetition": {"repeated_share": Bounds(max=0.2)}}
@@ -65,7 +66,7 @@ def kept(table):
     for name, bounds in BOUNDS.items():
         measured = load_filter(name).measure(batch)
         for column, bound in bounds.items():
-            inside = np.asarray(keeps(pa.chunked_array([measured[column]]), bound))
+            inside = np.asarray(keeps(pa.table({column: measured[column]}), column, bound))
             mask = inside if mask is None else mask & inside
     return mask
 kept(tables[0])

@@ -62,6 +62,17 @@ def test_packed_equals_unpacked(toy: Toy, trains: tuple[str, ...], kind: str) ->
     assert found.keys() == {name for name, p in checkpoint.model.named_parameters() if p.requires_grad} & found.keys()
 
 
+@pytest.mark.parametrize("precision", ["fp32", "rows of transformers"])
+def test_the_losses_of_samples_are_those_of_each_alone(toy: Toy, precision: str) -> None:
+    checkpoint = toy.checkpoint()
+    network, corpus = toy.network(checkpoint, precision), toy.corpus(checkpoint)
+    numbers = np.argsort([len(sample) for sample in corpus.samples[:40]], kind="stable")
+    step = corpus.batch([np.array([number]) for number in numbers])
+    with torch.no_grad():
+        alone = [float(network.loss(one)) for one in one_by_one(corpus, numbers.tolist())]
+        assert network.sample_losses(step).tolist() == pytest.approx(alone, abs=TOLERANCE)
+
+
 def test_our_logits_are_those_of_the_whole_transformers_model(toy: Toy) -> None:
     checkpoint = toy.checkpoint()
     network, corpus = toy.network(checkpoint), toy.corpus(checkpoint)

@@ -13,13 +13,14 @@ import pytest
 import torch
 from transformers import LlavaForConditionalGeneration
 
+from registry.checkpoint import CHECKPOINT
 from registry.errors import Refusal
 from registry.store import COST, read_record
 from tests.trainers.conftest import Toy
 from tests.trainers.toy import everything, files_of, ignore, make_mix, stage, train_request
 from trainers.model import module_of
 from trainers.requests import TrainRequest
-from trainers.train import CHECKPOINT, LOG, learning_rate, make_optimizer, train
+from trainers.train import LOG, learning_rate, make_optimizer, train
 from trainers.workshop import Workshop
 
 
