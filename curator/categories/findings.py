@@ -15,7 +15,7 @@ from curator.categories.signs import SIGNS, Points, points, signs_settings
 from registry.taxonomy import SLUGS
 
 VERSION = 1
-NEARNESS_POINTS = 50
+NEARNESS_POINTS = 30
 """Points of a cosine of 1."""
 POINTS_OF_E = 10
 """Points that make a category e times as likely."""
