@@ -167,10 +167,11 @@ def _spread(values: pa.ChunkedArray) -> Row:
         most = min(named, key=lambda one: (-one["counts"], one["values"]), default={"values": None})
         return {**dict.fromkeys(steps), "median": most["values"]}
     found = pc.quantile(values, list(steps.values()), interpolation="lower").to_pylist()
-    return {name: _short(value) for name, value in zip(steps, found, strict=True)}
+    return {name: short_number(value) for name, value in zip(steps, found, strict=True)}
 
 
-def _short(value: Any) -> object:
+def short_number(value: Any) -> object:
+    """A value as tables show it."""
     return round(value, 4) if isinstance(value, float) else value
 
 

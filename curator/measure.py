@@ -232,7 +232,11 @@ def make_measure(
 
 
 class FileTask(Protocol):
-    """A task that makes one file."""
+    """A task that makes one file from one file of samples."""
+
+    @property
+    def source(self) -> Path:
+        """The file of samples."""
 
     @property
     def target(self) -> Path:
@@ -249,7 +253,7 @@ def run_files(function: Function[SomeFile], tasks: Sequence[SomeFile], place: Pl
     left = []
     for task in tasks:
         if task.target.is_file():
-            yield pq.read_metadata(task.target).num_rows
+            yield pq.read_metadata(task.source).num_rows
         else:
             left.append(task)
     yield from run(function, left, place)

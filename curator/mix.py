@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from curator.bounds import keeps
+from curator.categories.general import general, general_categories
 from curator.contamination.mixing import drop_contaminated
 from curator.duplicates.mixing import drop_duplicates
 from curator.measure import measure
 from curator.reclassify import labels
 from curator.remaining import POSITION, Remaining
 from curator.resolve import Draw, Group, Leaf, Resolver, check_part
-from curator.samples import Samples
 from registry.damage import table_of
 from registry.errors import Refusal
 from registry.identity import order_key, short
@@ -74,6 +74,7 @@ def draw_mix(home: Home, group: Group, identity: str) -> tuple[MixInfo, pa.Table
         PartCount(
             dataset=leaf.samples.card.name,
             part=leaf.part,
+            category=leaf.category,
             samples_folder=leaf.samples.folder.name,
             seed=leaf.seed,
             available=part.available,
@@ -117,7 +118,7 @@ def _drawn(member: Leaf | Group, remaining: Iterator[Remaining]) -> pa.Table:
 
 
 def _leaf_rows(home: Home, leaf: Leaf, number: int) -> pa.Table:
-    """References to all samples of a leaf (its part alone), and their position among all samples."""
+    """References to all samples of a leaf (its part and category alone), and their position among all samples."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -127,24 +128,31 @@ def _leaf_rows(home: Home, leaf: Leaf, number: int) -> pa.Table:
         n = table.num_rows
         table = table.append_column("file", pa.repeat(path.name, n)).append_column("row", pa.array(np.arange(n)))
         tables.append(table)
-    rows = _with_labels(home, leaf.samples, pa.concat_tables(tables))
+    rows = _with_labels(home, leaf, pa.concat_tables(tables))
     n = rows.num_rows
     rows = rows.append_column("folder", pa.repeat(leaf.samples.folder.name, n))
     rows = rows.append_column("copy", pa.repeat(pa.scalar(0, pa.int32()), n))
     rows = rows.select(rows_schema().names).cast(rows_schema())
     rows = rows.append_column(_LEAF, pa.repeat(pa.scalar(number, pa.int32()), n))
     rows = rows.append_column(POSITION, pa.array(np.arange(n)))
-    return rows if leaf.part is None else rows.filter(pc.equal(rows.column("part"), leaf.part))
-
-
-def _with_labels(home: Home, samples: Samples, rows: pa.Table) -> pa.Table:
-    """Part and category as the card gives them now."""
-    if not samples.relabelled:
-        return rows
-    current = labels(home, samples).columns(["part", "category"])
-    for name in ("part", "category"):
-        rows = rows.set_column(rows.schema.get_field_index(name), name, current.column(name))
+    for name, wanted in (("part", leaf.part), ("category", leaf.category)):
+        rows = rows if wanted is None else rows.filter(pc.equal(rows.column(name), wanted))
     return rows
+
+
+def _with_labels(home: Home, leaf: Leaf, rows: pa.Table) -> pa.Table:
+    """Part and category as the card gives them now; the category as the general classifier finds it, if asked for."""
+    samples = leaf.samples
+    if samples.relabelled:
+        current = labels(home, samples).columns(["part", "category"])
+        for name in ("part", "category"):
+            rows = rows.set_column(rows.schema.get_field_index(name), name, current.column(name))
+    if leaf.general is None:
+        return rows
+    found = general(home, samples, leaf.general).columns(["id", "category", "confidence"])
+    assert found.column("id").equals(rows.column("id")), "what was found is of other samples"
+    categories = general_categories(found, rows.column("category"), leaf.general.confidence)
+    return rows.set_column(rows.schema.get_field_index("category"), "category", categories)
 
 
 def _filtered(home: Home, leaf: Leaf, rows: pa.Table) -> Remaining:

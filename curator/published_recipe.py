@@ -47,10 +47,11 @@ def _part(files: dict[str, bytes], member: Mapping[str, Any], name: str) -> dict
     if "parts" in member:
         return {"recipe": _add(files, member, f"{name}-{len(files)}"), **draw}
     part: dict[str, Any] = {"dataset": _dataset(member), **draw}
-    if member.get("part") is not None:
-        part["part"] = member["part"]
+    part |= {key: member[key] for key in ("part", "category") if key in member}
     if member.get("filters"):
         part["filters"] = _filters(member["filters"])
+    if "general" in member:
+        part["labels"] = _labels(member["general"])
     return part
 
 
@@ -72,6 +73,12 @@ def _dedup(pinned: Mapping[str, Any]) -> dict[str, Any]:
     """What the recipe said of duplicates, the datasets to compare against named by their revisions."""
     settings = {key: value for key, value in pinned.items() if key != "clusters"}
     return settings | {"against": [_dataset(one) for one in pinned["against"]]}
+
+
+def _labels(pinned: Mapping[str, Any]) -> dict[str, Any]:
+    """What the recipe said of labels, the datasets that are learned from named by their revisions."""
+    learned_from = [_dataset(one) for one in pinned["learned_from"]]
+    return {"by": "general", "confidence": pinned["confidence"], "learned_from": learned_from}
 
 
 def _decontaminate(pinned: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,18 +33,6 @@ Label = tuple[str, str]
 """``(part, category)``."""
 
 
-@dataclass(frozen=True)
-class Example:
-    """One sample of an audit."""
-
-    id: str
-    source_id: str
-    request: str
-    answer: str
-    images: list[str]
-    """sha256 of its pictures."""
-
-
 @dataclass
 class Move:
     """Samples that one rule takes from one label to another (or leaves where they are)."""
@@ -53,7 +41,8 @@ class Move:
     after: Label
     rule: str
     count: int = 0
-    examples: list[Example] = field(default_factory=list)
+    examples: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of samples."""
     _keys: list[int] = field(default_factory=list, repr=False)
 
     @property
@@ -68,8 +57,19 @@ class Move:
             return
         at = sum(known <= key for known in self._keys)
         self._keys.insert(at, key)
-        self.examples.insert(at, _example(row))
+        self.examples.insert(at, row)
         del self._keys[EXAMPLES:], self.examples[EXAMPLES:]
+
+
+Moves = dict[tuple[Label, Label, str], Move]
+"""Moves by the labels before and after, and the rule."""
+
+
+def add_move(moves: Moves, before: Label, after: Label, rule: str, row: dict[str, Any]) -> None:
+    """Count one sample, and keep it as an example if it is among the first in a fixed shuffle."""
+    move = moves.setdefault((before, after, rule), Move(before, after, rule))
+    move.count += 1
+    move.offer(row)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,16 @@ class Audit:
     """Every label before and after, with the rule that decided and a few examples."""
 
     dataset: str
+    by: str
+    """What decided, in words, with its version."""
     moves: list[Move]
+
+    @classmethod
+    def of(cls, dataset: str, by: str, moves: Moves) -> Audit:
+        """The moves in order: what changes first, the largest first."""
+        return cls(
+            dataset, by, sorted(moves.values(), key=lambda m: (not m.moved, -m.count, m.before, m.after, m.rule))
+        )
 
     @property
     def samples(self) -> int:
@@ -98,7 +107,7 @@ class Audit:
                 "rule": move.rule,
                 "samples": move.count,
                 "moved": move.moved,
-                "examples": [vars(example) for example in move.examples],
+                "examples": [_example(row) for row in move.examples],
             }
             for move in self.moves
         ]
@@ -122,14 +131,16 @@ def label_file(task: LabelFile) -> Iterator[int]:
     """Write one file of labels; yields the rows done."""
     rules = PartRules(task.parts)
 
-    def measured(table: pa.Table) -> pa.Table:
-        import pyarrow as pa
+    yield from write_measure(task.source, task.target, _schema(), lambda table: label_table(rules, table))
 
-        found = [_label(row, part) for row, part in _decided(rules, table)]
-        parts, categories = [part for part, _ in found], [category for _, category in found]
-        return pa.table({"id": table.column("id"), "part": parts, "category": categories}, schema=_schema())
 
-    yield from write_measure(task.source, task.target, _schema(), measured)
+def label_table(rules: PartRules, table: pa.Table) -> pa.Table:
+    """``id``, ``part`` and ``category`` of samples, as these rules have them."""
+    import pyarrow as pa
+
+    found = [_label(row, part) for row, part in _decided(rules, table)]
+    parts, categories = [part for part, _ in found], [category for _, category in found]
+    return pa.table({"id": table.column("id"), "part": parts, "category": categories}, schema=_schema())
 
 
 def labels(home: Home, samples: Samples, advance: Advance | None = None, place: Place = HERE) -> Measured:
@@ -153,18 +164,15 @@ def labels(home: Home, samples: Samples, advance: Advance | None = None, place: 
 def audit(samples: Samples, advance: Advance | None = None) -> Audit:
     """Compare the labels in the samples with those of the card's rules now; writes nothing."""
     rules = PartRules(samples.card.parts)
-    moves: dict[tuple[Label, Label], Move] = {}
+    moves: Moves = {}
     for path in samples.files():
         for table in sample_tables(path):
             for row, part in _decided(rules, table):
                 before, after = (row["part"], row["category"]), _label(row, part)
                 rule = describe(part.rule) if part is not None else "no rule takes it: it stays"
-                move = moves.setdefault((before, after), Move(before, after, rule))
-                move.count += 1
-                move.offer(row)
+                add_move(moves, before, after, rule, row)
             (advance or (lambda _rows: None))(table.num_rows)
-    ordered = sorted(moves.values(), key=lambda move: (not move.moved, -move.count, move.before, move.after))
-    return Audit(samples.card.name, ordered)
+    return Audit.of(samples.card.name, f"the rules of the card (version {VERSION})", moves)
 
 
 def categories_after(audited: Audit) -> dict[str, int]:
@@ -190,10 +198,16 @@ def _label(row: dict[str, Any], part: Part | None) -> Label:
     return (part.name, part.category) if part is not None else (row["part"], row["category"])
 
 
-def _example(row: dict[str, Any]) -> Example:
+def _example(row: dict[str, Any]) -> dict[str, Any]:
+    """An example of an audit in JSON."""
     messages: list[Message] = row["messages"]
-    images = [image["sha256"] for image in row["images"]]
-    return Example(row["id"], row["source_id"], first_text(messages, "user"), first_text(messages, "assistant"), images)
+    return {
+        "id": row["id"],
+        "source_id": row["source_id"],
+        "request": first_text(messages, "user"),
+        "answer": first_text(messages, "assistant"),
+        "images": [image["sha256"] for image in row["images"]],
+    }
 
 
 def _schema() -> pa.Schema:

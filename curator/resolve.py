@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from curator.categories.general import NAME as GENERAL
+from curator.categories.general import General
 from curator.contamination.hits import DISTANCE
 from curator.contamination.hits import identity_of as hits_identity
 from curator.contamination.hits import measure_name as hits_name
@@ -21,7 +23,7 @@ from curator.samples import Samples, find_samples
 from registry.errors import Refusal, did_you_mean
 from registry.identity import digest, short
 from registry.mix import MIX_VERSION
-from registry.recipe import Bounds, Decontaminate, Dedup, Recipe, RecipePart, load_recipe
+from registry.recipe import Bounds, Decontaminate, Dedup, Labels, Recipe, RecipePart, load_recipe
 from registry.store import Home, is_finished
 
 
@@ -42,8 +44,9 @@ class Missing(NamedTuple):
 
     samples: Samples
     name: str
-    """The filter, or ``labels``."""
+    """The filter, ``labels`` or ``general``."""
     model: Model | None = None
+    general: General | None = None
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,16 @@ class Leaf:
     filters: Filters
     draw: Draw
     seed: int
+    general: General | None = None
+    """How categories are found; None: they are those of the card."""
+    category: str | None = None
+    """The only one that is taken, if any."""
 
     def measures(self) -> dict[str, str]:
-        """Filter (or ``labels``) -> digest of every measure this leaf reads."""
+        """Filter (or ``labels``, ``general``) -> digest of every measure this leaf reads."""
         needs = {one.filter: measure_digest(self.samples, one.filter, one.model) for one in self.filters}
-        return needs | ({LABELS: labels_digest(self.samples)} if self.samples.relabelled else {})
+        needs |= {LABELS: labels_digest(self.samples)} if self.samples.relabelled else {}
+        return needs | ({GENERAL: self.general.digest(self.samples)} if self.general else {})
 
     def plain(self) -> dict[str, Any]:
         """JSON form with everything pinned."""
@@ -88,8 +96,12 @@ class Leaf:
         }
         if self.part is not None:
             pinned["part"] = self.part
+        if self.category is not None:
+            pinned["category"] = self.category
         if self.samples.relabelled:
             pinned["labels_digest"] = labels_digest(self.samples)
+        if self.general:
+            pinned["general"] = self.general.plain(self.samples)
         if self.filters:
             pinned["filters"] = [
                 {
@@ -218,7 +230,7 @@ class Resolver:
 
     def resolve(self, recipe: Recipe) -> Group:
         """The pinned tree of a recipe; raises Refusal for what is not here, unknown, or contains itself."""
-        return self._group(recipe, Draw(), [], (recipe.name,))
+        return self._group(recipe, Draw(), [], None, (recipe.name,))
 
     def samples(self, dataset: str) -> Samples:
         """The samples of a dataset of this home."""
@@ -226,10 +238,12 @@ class Resolver:
             self._samples[dataset] = find_samples(self._home, dataset)
         return self._samples[dataset]
 
-    def _group(self, recipe: Recipe, draw: Draw, outer: Filters, path: tuple[str, ...]) -> Group:
-        filters = _joined(outer, self._criteria(recipe, recipe.filters))
+    def _group(self, recipe: Recipe, draw: Draw, outer: Filters, labels: Labels | None, path: tuple[str, ...]) -> Group:
+        filters, labels = _joined(outer, self._criteria(recipe, recipe.filters)), recipe.labels or labels
         members = [
-            self._member(recipe, part, _joined(filters, self._criteria(recipe, part.filters)), path)
+            self._member(
+                recipe, part, _joined(filters, self._criteria(recipe, part.filters)), part.labels or labels, path
+            )
             for part in recipe.parts
         ]
         group = Group(recipe.name, recipe.seed, members, draw)
@@ -262,19 +276,22 @@ class Resolver:
             found.append(Criterion(name, bounds, self._models[key]))
         return found
 
-    def _member(self, recipe: Recipe, part: RecipePart, filters: Filters, path: tuple[str, ...]) -> Leaf | Group:
+    def _member(
+        self, recipe: Recipe, part: RecipePart, filters: Filters, labels: Labels | None, path: tuple[str, ...]
+    ) -> Leaf | Group:
         draw = Draw.of(part)
         if part.recipe is not None:
             if part.recipe in path:
                 circle = " -> ".join([*path, part.recipe])
                 raise Refusal(f"recipe '{recipe.name}'", f"contains itself: {circle}", "take one of them out")
             inner = self._nested.get(part.recipe) or load_recipe(part.recipe, self._home)
-            return self._group(inner, draw, filters, (*path, part.recipe))
+            return self._group(inner, draw, filters, labels, (*path, part.recipe))
         assert part.dataset is not None, "the recipe model allows exactly one of dataset and recipe"
         samples = self.samples(part.dataset)
         check_part(samples, part.part)
         _check_models(recipe, filters)
-        return Leaf(samples, part.part, filters, draw, recipe.seed)
+        general = General.of(self._home, labels) if labels and labels.by == "general" else None
+        return Leaf(samples, part.part, filters, draw, recipe.seed, general, part.category)
 
 
 def _check_models(recipe: Recipe, filters: Filters) -> None:
@@ -301,7 +318,9 @@ def missing_measures(home: Home, group: Group) -> list[Missing]:
         models = {one.filter: one.model for one in leaf.filters}
         for name, identity in leaf.measures().items():
             if not is_finished(measure_folder(home, leaf.samples, name, identity)):
-                wanted[leaf.samples.folder.name, identity] = Missing(leaf.samples, name, models.get(name))
+                general = leaf.general if name == GENERAL else None
+                missing = Missing(leaf.samples, name, models.get(name), general)
+                wanted[leaf.samples.folder.name, identity] = missing
     return list(wanted.values())
 
 

@@ -40,12 +40,19 @@ class Shown:
 
 def show(images: ImageStore, dataset: str, row: dict[str, Any]) -> Shown:
     """A row of a samples file for a page."""
-    sha256s = [image["sha256"] for image in row["images"]]
+    turns = [(message["role"], message_text(message)) for message in row["messages"]]
+    return compose(images, dataset, row["source_id"], turns, [image["sha256"] for image in row["images"]])
+
+
+def compose(
+    images: ImageStore, dataset: str, source_id: str, turns: Sequence[tuple[str, str]], sha256s: Sequence[str]
+) -> Shown:
+    """A sample for a page, from its ``(role, text)`` turns and the digests of its pictures."""
     pictures = [_picture(images, sha256) for sha256 in sha256s[:MAX_PICTURES]]
     return Shown(
         dataset,
-        row["source_id"],
-        [(message["role"], cut(message_text(message))) for message in row["messages"]],
+        source_id,
+        [(role, cut(text)) for role, text in turns],
         [picture for picture in pictures if picture is not None],
         max(0, len(sha256s) - MAX_PICTURES),
     )

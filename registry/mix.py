@@ -10,7 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from registry.damage import table_of
 from registry.errors import Refusal
@@ -31,6 +38,8 @@ class PartCount(BaseModel):
 
     dataset: str
     part: str | None = None
+    category: str | None = None
+    """Written only where the recipe names one."""
     samples_folder: str
     seed: int
     available: int
@@ -40,6 +49,11 @@ class PartCount(BaseModel):
     """Benchmark and verdict -> rows that hold something of it and that no filter dropped."""
     chosen: int
     """Samples in the mix, repeats counted."""
+
+    @model_serializer(mode="wrap")
+    def _without_absent_category(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = plain(self)
+        return {name: value for name, value in fields.items() if name != "category" or value is not None}
 
 
 class MixInfo(BaseModel):

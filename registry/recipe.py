@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from registry.discovery import names
 from registry.errors import Refusal, did_you_mean
 from registry.store import Home
+from registry.taxonomy import SLUGS
 from registry.yaml_file import StrictModel, load
 
 PACKAGED = Path(__file__).parent / "recipes"
@@ -126,6 +127,23 @@ class Dedup(StrictModel):
         return [Alike.of(text) for text in self.by]
 
 
+class Labels(StrictModel):
+    """Where the categories of samples come from."""
+
+    by: Literal["rules", "general"]
+    """``rules``: the rules of the card. ``general``: the general classifier, which needs none."""
+    confidence: float = Field(default=0.6, ge=0, le=1)
+    """A sample keeps the category of its card where the general classifier is less sure."""
+    learned_from: list[str] = Field(default_factory=list)
+    """Datasets that the general classifier learns from, beside its own signs; a dataset never learns from itself."""
+
+    @model_validator(mode="after")
+    def _rules_learn_nothing(self) -> Labels:
+        if self.by == "rules" and self.model_fields_set - {"by"}:
+            raise ValueError("confidence and learned_from go with 'by: general'")
+        return self
+
+
 class Decontaminate(StrictModel):
     """What is done with samples that hold questions or pictures of benchmarks."""
 
@@ -149,6 +167,8 @@ class RecipePart(StrictModel):
     recipe: str | None = None
     part: str | None = None
     """Only the samples of this part of the dataset."""
+    category: str | None = None
+    """Only the samples of this category, as the card or what ``labels`` says has it."""
     proportion: float | None = Field(default=None, gt=0)
     """Share of the (filtered) rows, 0.5 = half of them."""
     repeat: int | None = Field(default=None, ge=1)
@@ -157,6 +177,8 @@ class RecipePart(StrictModel):
     """This many rows, drawn by seed."""
     filters: dict[str, dict[str, Bounds]] = Field(default_factory=dict)
     """Filter -> column -> bounds."""
+    labels: Labels | None = None
+    """Instead of what the recipe says of labels."""
 
     @model_validator(mode="after")
     def _unambiguous(self) -> RecipePart:
@@ -167,8 +189,11 @@ class RecipePart(StrictModel):
             raise ValueError(f"{' and '.join(given)} were both given: choose one")
         if self.proportion is not None and self.proportion > 1:
             raise ValueError("proportion is at most 1; use repeat to see rows more than once")
-        if self.recipe is not None and self.part is not None:
-            raise ValueError("part goes with dataset, not with recipe")
+        for name in ("part", "category"):
+            if self.recipe is not None and getattr(self, name) is not None:
+                raise ValueError(f"{name} goes with dataset, not with recipe")
+        if self.category is not None and self.category not in SLUGS:
+            raise ValueError(f"unknown category '{self.category}'{did_you_mean(self.category, SLUGS)}")
         return self
 
 
@@ -182,6 +207,8 @@ class Recipe(StrictModel):
     """Filters that hold for every part of this recipe."""
     dedup: Dedup | None = None
     """Duplicates among what the filters leave are dropped before anything is drawn."""
+    labels: Labels | None = None
+    """Where the categories come from; without it, from the cards. An inner recipe or a part may say otherwise."""
     decontaminate: Decontaminate | None = None
     """What benchmarks' questions and pictures mean for this recipe; before duplicates are looked for."""
     models: dict[str, str] = Field(default_factory=dict)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from curator.contamination.questions import BenchmarkTable
     from curator.duplicates.scope import Scope
+    from curator.resolve import Missing
     from curator.runner import Place
     from curator.samples import Samples
     from registry.mix import MixInfo
@@ -52,7 +53,7 @@ def command(recipe: str, place: Place, home: Path, as_json: bool, dry_run: bool)
     missing, scopes = missing_measures(data_home, group), missing_clusters(data_home, group)
     compared = missing_hits(data_home, group)
     if dry_run and (missing or scopes or compared):
-        to_do = [{"dataset": s.card.name, "measure": name, "samples": s.record.rows_out} for s, name, _ in missing]
+        to_do = [{"dataset": s.card.name, "measure": name, "samples": s.record.rows_out} for s, name, *_ in missing]
         to_do += [
             {"dataset": s.card.name, "measure": f"contamination by {table.name}", "samples": s.record.rows_out}
             for s, table in compared
@@ -71,17 +72,20 @@ def command(recipe: str, place: Place, home: Path, as_json: bool, dry_run: bool)
     _print(folder, info, as_json)
 
 
-def _measure(home: Any, missing: list[Any], place: Place) -> None:
+def _measure(home: Home, missing: list[Missing], place: Place) -> None:
     """Make the measures that are missing, with a bar each."""
+    from curator.categories.general import general
     from curator.measure import measure
     from curator.reclassify import NAME, labels
 
-    for samples, name, model in missing:
-        with progress(f"{name} of {samples.card.name}", samples.record.rows_out, "samples") as advance:
-            if name == NAME:
-                labels(home, samples, advance, place)
+    for one in missing:
+        with progress(f"{one.name} of {one.samples.card.name}", one.samples.record.rows_out, "samples") as advance:
+            if one.name == NAME:
+                labels(home, one.samples, advance, place)
+            elif one.general is not None:
+                general(home, one.samples, one.general, advance, place)
             else:
-                measure(home, samples, name, advance, place, model)
+                measure(home, one.samples, one.name, advance, place, one.model)
 
 
 def _compare(home: Home, compared: list[tuple[Samples, BenchmarkTable]], place: Place) -> None:

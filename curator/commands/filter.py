@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curator.options import dry_run_option, home_option, json_option, place_options
+from curator.options import PathValue, dry_run_option, home_option, json_option, place_options
 from curator.output import note, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from curator.filter_examples import Section
     from curator.runner import Place
+
+MAX_CHARACTERS = 160
+"""Characters of a sample's text that are printed."""
 
 
 @click.command(name="filter")
@@ -38,6 +42,12 @@ if TYPE_CHECKING:
     metavar="FILTER.COLUMN=MIN:MAX",
     help="Say what these bounds would drop (repeat); leave MIN or MAX out; lowest:0.2 keeps a share.",
 )
+@click.option(
+    "--sample-html",
+    type=PathValue(dir_okay=False),
+    metavar="FILE",
+    help="Write an HTML page of samples: what each --bound drops and keeps, or without one how columns are spread.",
+)
 @click.option("--list", "list_all", is_flag=True, help="List filters, their columns and units.")
 @place_options
 @home_option
@@ -48,6 +58,7 @@ def command(
     filters: tuple[str, ...],
     models: tuple[str, ...],
     bounds: tuple[str, ...],
+    sample_html: Path | None,
     list_all: bool,
     place: Place,
     home: Path,
@@ -63,17 +74,22 @@ def command(
     A filter that needs a model (see --list) runs where one is given for it; the chat template of a model that is
     asked questions is known of a trial, and stands after a # for any other.
 
+    With --bound, samples next to the bound and some drawn at random show what it drops. A dry run shows that too where
+    the measures are here already, and otherwise says what has to be measured first; it writes nothing.
+
     \b
     Examples:
       curator filter --list
       curator filter openmoji --filter image_size
       curator filter openmoji --bound text_length.words=3: --bound image_size.aspect=:2.5
+      curator filter tabmwp --bound text_length.words=12: --sample-html short.html
       curator filter openmoji --workers auto
       curator filter openmoji --on ray --address auto --workers 64
       curator filter openmoji --model similarity=openai/clip-vit-base-patch32@main --dry-run
       curator filter openmoji --model answer_loss=~/llava-1.5-7b#vicuna_v1 --bound answer_loss.answer_loss=lowest:0.2
     """
     from curator.arrow import import_arrow
+    from curator.filter_examples import sections, with_examples
     from curator.filtering import chosen_filters, filter_rows, measure_rows, parse_bounds, parse_models, plan_rows
     from curator.samples import find_samples
     from registry.store import Home
@@ -89,14 +105,33 @@ def command(
     samples = find_samples(data_home, dataset)
     given = parse_models(models, [*filters, *wanted])
     names = chosen_filters([*filters, *wanted], given)
-    if dry_run:
-        _print(plan_rows(data_home, samples, names, given), as_json)
+    planned = plan_rows(data_home, samples, names, given) if dry_run else []
+    if dry_run and (not wanted or any(row["samples"] for row in planned)):
+        _print(planned, as_json)
         return
     with progress(f"measure {dataset}", unit="samples") as advance:
         rows = measure_rows(data_home, samples, names, wanted, advance, place, given)
+    shown = sections(data_home, samples, names, wanted, given) if wanted or sample_html else []
+    if sample_html is not None and not dry_run:
+        from curator.filter_page import write_filter_page
+
+        write_filter_page(data_home, samples, shown, sample_html)
+    if as_json:
+        print_json(with_examples(rows, shown) if wanted else rows)
+        return
     _print(rows, as_json)
-    if not as_json:
-        note(f"{samples.record.rows_out:,} samples of {samples.folder.name}")
+    for section in shown if wanted else []:
+        _print_examples(section)
+    note(f"{samples.record.rows_out:,} samples of {samples.folder.name}")
+
+
+def _print_examples(section: Section) -> None:
+    """The samples that show what a bound does."""
+    click.echo(f"\n{section.title}: {section.counts['dropped']:,} of {section.counts['samples']:,} samples would go")
+    plain = [example.plain() for example in section.examples]
+    texts = [f"{one['request']} / {one['answer']}"[:MAX_CHARACTERS] for one in plain]
+    rows = [(one["says"], one["value"], one["source_id"], text) for one, text in zip(plain, texts, strict=True)]
+    print_table(("", section.column, "row", "text"), rows)
 
 
 def _print(rows: list[dict[str, object]], as_json: bool) -> None:

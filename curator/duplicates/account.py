@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from curator.duplicates.clusters import clusters
 from curator.duplicates.fingerprints import folder_of
 from curator.duplicates.keep import Clustered, Decided, Member, clustered, decide
 from curator.duplicates.scope import NAME, Scope
-from curator.measure import Advance, Measured, sample_tables
+from curator.measure import Advance, Measured
 from curator.runner import HERE, Place
 from curator.samples import Samples, find_samples
+from curator.shown import rows_at
 from registry.errors import Refusal
 from registry.identity import order_key
 from registry.recipe import Dedup
@@ -184,20 +183,8 @@ def _shown_first(shown: Shown) -> tuple[int, int]:
 def _collect(members: dict[str, list[Shown]], samples: Samples, rows: Clustered, fates: list[str]) -> None:
     """Add the samples of the chosen clusters to their lists."""
     at = [number for number, cluster in enumerate(rows.clusters) if cluster in members]
-    for number, row in zip(at, _read(samples, [int(rows.positions[number]) for number in at]), strict=True):
+    for number, row in zip(at, rows_at(samples, [int(rows.positions[number]) for number in at]), strict=True):
         turns = [(message["role"], message_text(message)) for message in row["messages"]]
         images = [image["sha256"] for image in row["images"]]
         shown = (samples.card.name, row["id"], row["source_id"], turns, images, fates[number], rows.ways[number])
         members[rows.clusters[number]].append(Shown(*shown))
-
-
-def _read(samples: Samples, positions: list[int]) -> Iterator[dict[str, Any]]:
-    """The rows at these positions (sorted) of all samples of a folder."""
-    wanted, begin = np.array(positions, np.int64), 0
-    if not positions:
-        return
-    for path in samples.files():
-        for table in sample_tables(path, ["id", "source_id", "images", "messages"]):
-            low, high = np.searchsorted(wanted, [begin, begin + table.num_rows])
-            yield from table.take(wanted[low:high] - begin).to_pylist()
-            begin += table.num_rows

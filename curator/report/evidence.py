@@ -87,12 +87,13 @@ class Sifted:
 
 def sift(ancestry: Ancestry) -> list[Sifted]:
     """One entry per dataset of the mixes, by name."""
-    counts: dict[str, dict[str | None, PartCount]] = {}
+    counts: dict[str, dict[tuple[str | None, str | None], PartCount]] = {}
     for info in ancestry.mixes.values():
         for part in info.parts:
-            known = counts.setdefault(part.dataset, {}).get(part.part)
+            which = (part.part, part.category)
+            known = counts.setdefault(part.dataset, {}).get(which)
             if known is None or part.chosen > known.chosen:
-                counts[part.dataset][part.part] = part
+                counts[part.dataset][which] = part
     return [_sifted(name, list(parts.values()), ancestry) for name, parts in sorted(counts.items())]
 
 

@@ -158,6 +158,26 @@ def test_filter_measures_and_shows_what_bounds_would_drop(filled: Home, tmp_path
     assert "40 samples" in table.stderr
 
 
+def test_a_dry_run_of_filter_shows_what_would_go_once_it_is_measured(filled: Home, tmp_path: Path) -> None:
+    page, arguments = tmp_path / "p.html", ("filter", "chats", "--bound", "text_length.chars=27:")
+    planned = answer(tmp_path, *arguments, "--dry-run")
+    assert [(row["filter"], row["samples"]) for row in planned] == [("text_length", 40)]
+    shown = answer(tmp_path, *arguments, "--sample-html", page)
+    assert "text_length.chars at least 27" in page.read_text(encoding="utf-8")
+    page.unlink()
+    before = file_bytes(filled.path)
+    assert answer(tmp_path, *arguments, "--dry-run", "--sample-html", page) == shown
+    (bounded,) = [row for row in shown if "examples" in row]
+    gone = [example for example in bounded["examples"] if example["fate"] == "dropped"]
+    assert (bounded["column"], bounded["dropped"]) == ("chars", 9)
+    assert {example["value"] for example in gone} == {26}
+    told = curator(tmp_path, *arguments, "--dry-run").stdout
+    assert "text_length.chars at least 27: 9 of 40 samples would go" in told
+    assert gone[0]["request"] in told
+    assert file_bytes(filled.path) == before
+    assert not page.exists()
+
+
 def test_reclassify_shows_moves_and_writes_a_page(filled: Home, tmp_path: Path) -> None:
     parts = [
         {"name": "odd", "category": "science", "rule": {"request": "[13579] and"}},
@@ -170,6 +190,32 @@ def test_reclassify_shows_moves_and_writes_a_page(filled: Home, tmp_path: Path) 
     assert "odd (science)" in (tmp_path / "moves.html").read_text()
     assert "all/text_only  odd/science" in curator(tmp_path, "reclassify", "chats").stdout
     assert answer(tmp_path, "build-mix", "both.yaml")["categories"].keys() == {"captioning", "science", "text_only"}
+
+
+def test_reclassify_without_rules_of_a_card(filled: Home, tmp_path: Path) -> None:
+    arguments, page = ("reclassify", "chats", "--by", "general", "--learn-from", "pics"), tmp_path / "moves.html"
+    planned = answer(tmp_path, *arguments, "--dry-run", "--audit", page)
+    assert [(row["dataset"], row["to make"], row["samples"]) for row in planned] == [
+        ("pics", "profile", 30),
+        ("chats", "general", 40),
+    ]
+    assert not filled.stage("measures").exists()
+    shown = answer(tmp_path, *arguments, "--audit", page)
+    assert (shown["samples"], shown["moved"], shown["categories"]) == (40, 0, {"text_only": 40})
+    assert "learned from pics" in page.read_text(encoding="utf-8")
+    page.unlink()
+    before = file_bytes(filled.path)
+    assert answer(tmp_path, *arguments, "--dry-run", "--audit", page) == {**shown, "audit": None}
+    told = curator(tmp_path, *arguments[:4], "--confidence", "0.8")
+    assert "the card says so too" in told.stdout
+    assert "labels: {by: general, confidence: 0.8, learned_from: [pics]}" in told.stderr
+    assert file_bytes(filled.path) == before, "another threshold measures nothing again"
+    assert not page.exists()
+    write_json(tmp_path / "general.yaml", {"name": "g", "parts": [{"dataset": "chats"}], **shown["recipe"]})
+    assert answer(tmp_path, "build-mix", "general.yaml", "--dry-run")["categories"] == {"text_only": 40}
+    assert "no card of that name" in refused(tmp_path, *arguments, "--learn-from", "absent")
+    wrong = CliRunner().invoke(cli, ["reclassify", "chats", "--confidence", "0.5", "--home", str(filled.path)])
+    assert (wrong.exit_code, "go with --by general" in wrong.stderr) == (2, True)
 
 
 def test_pull_from_a_hub_compatible_server(hub: Hub, home: Home, tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from curator.audit_page import audit_page, write_audit
-from curator.reclassify import EXAMPLES, audit, categories_after, labels
+from curator.audit_page import write_audit
+from curator.reclassify import EXAMPLES, Audit, audit, categories_after, labels
 from curator.rules import describe
 from curator.samples import Samples, find_samples
 from registry.card import Rule
+from registry.sample import make_message
 from registry.store import Home
 from tests.curator.data_home import file_bytes, make_captions, make_chats, rows_of, write_card
 
@@ -20,6 +21,12 @@ REST = {"name": "rest", "category": "text_only"}
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
+
+
+def page_of(home: Home, audited: Audit, folder: Path) -> str:
+    """The text of the page of an audit."""
+    write_audit(home, audited, folder / "out" / "audit.html")
+    return (folder / "out" / "audit.html").read_text(encoding="utf-8")
 
 
 def relabelled(home: Home, tmp_path: Path, parts: list[dict[str, Any]]) -> Samples:
@@ -57,7 +64,7 @@ def test_the_audit_says_what_moves_by_which_rule_with_examples(home: Home, tmp_p
     assert moved.rule == describe(Rule(request=ODD["rule"]["request"]))  # type: ignore[index]  # a literal above
     assert stays.rule == "everything else"
     assert len(moved.examples) == EXAMPLES
-    assert all(int(example.source_id.rpartition("-")[2]) % 2 for example in moved.examples)
+    assert all(int(example["source_id"].rpartition("-")[2]) % 2 for example in moved.examples)
     assert categories_after(found) == {"mathematics": 5, "text_only": 5}
     plain = found.plain()
     assert plain[0]["from"] == {"part": "rest", "category": "text_only"}
@@ -86,23 +93,21 @@ def test_the_page_holds_pictures_and_escapes_foreign_text(home: Home, tmp_path: 
     write_card(home, "pics", format="caption_pairs", parts=parts, prompts=[])
     samples = find_samples(home, "pics")
     found = audit(samples)
-    found.moves[0].examples[0] = type(found.moves[0].examples[0])("i", "s", "<script>alert(1)</script>", "a" * 9000, [])
-    page = audit_page(home, found)
+    hostile = [make_message("user", "<script>alert(1)</script>"), make_message("assistant", "a" * 9000)]
+    found.moves[0].examples[0] = {"id": "i", "source_id": "s", "messages": hostile, "images": []}
+    page = page_of(home, found, tmp_path)
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
-    assert "a" * 700 not in page
+    assert "a" * 701 not in page
     assert page.count("data:image/") == 3
     assert "http" not in page.replace("http-equiv", "")
-    out = tmp_path / "out" / "audit.html"
-    write_audit(home, found, out)
-    assert out.read_text(encoding="utf-8") == page
 
 
 def test_a_picture_that_is_gone_does_not_stop_the_page(home: Home, tmp_path: Path) -> None:
     samples = make_captions(home, tmp_path, "pics", 2)
     for shard in home.images.iterdir():
         shard.unlink()
-    assert "picture number" in audit_page(home, audit(samples))
+    assert "picture number" in page_of(home, audit(samples), tmp_path)
 
 
 @pytest.mark.parametrize(
