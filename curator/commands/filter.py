@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from curator.filter_examples import Section
+    from curator.filtering import Wanted
     from curator.runner import Place
+    from curator.samples import Samples
+    from registry.store import Home
 
 MAX_CHARACTERS = 160
 """Characters of a sample's text that are printed."""
@@ -83,14 +86,12 @@ def command(
       curator filter openmoji --filter image_size
       curator filter openmoji --bound text_length.words=3: --bound image_size.aspect=:2.5
       curator filter tabmwp --bound text_length.words=12: --sample-html short.html
-      curator filter openmoji --workers auto
       curator filter openmoji --on ray --address auto --workers 64
       curator filter openmoji --model similarity=openai/clip-vit-base-patch32@main --dry-run
       curator filter openmoji --model answer_loss=~/llava-1.5-7b#vicuna_v1 --bound answer_loss.answer_loss=lowest:0.2
     """
     from curator.arrow import import_arrow
-    from curator.filter_examples import sections, with_examples
-    from curator.filtering import chosen_filters, filter_rows, measure_rows, parse_bounds, parse_models, plan_rows
+    from curator.filtering import chosen_filters, filter_rows, parse_bounds, parse_models, plan_rows
     from curator.samples import find_samples
     from registry.store import Home
 
@@ -103,26 +104,48 @@ def command(
     wanted = parse_bounds(bounds)
     data_home = Home(home)
     samples = find_samples(data_home, dataset)
-    given = parse_models(models, [*filters, *wanted])
-    names = chosen_filters([*filters, *wanted], given)
+    named = [*filters, *wanted]
+    given = parse_models(models, named)
+    names = chosen_filters(named, given)
     planned = plan_rows(data_home, samples, names, given) if dry_run else []
     if dry_run and (not wanted or any(row["samples"] for row in planned)):
         _print(planned, as_json)
         return
-    with progress(f"measure {dataset}", unit="samples") as advance:
-        rows = measure_rows(data_home, samples, names, wanted, advance, place, given)
-    shown = sections(data_home, samples, names, wanted, given) if wanted or sample_html else []
-    if sample_html is not None and not dry_run:
+    _measure(data_home, samples, names, wanted, given, place, None if dry_run else sample_html, as_json)
+
+
+def _measure(
+    home: Home,
+    samples: Samples,
+    names: list[str],
+    wanted: Wanted,
+    models: dict[str, str],
+    place: Place,
+    page: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure what is not measured yet, and show it."""
+    from curator.filter_examples import sections, with_examples
+    from curator.filtering import measure_rows
+
+    with progress(f"measure {samples.card.name}", unit="samples") as advance:
+        rows = measure_rows(home, samples, names, wanted, advance, place, models)
+    shown = sections(home, samples, names, wanted, models) if wanted or page else []
+    if page is not None:
         from curator.filter_page import write_filter_page
 
-        write_filter_page(data_home, samples, shown, sample_html)
+        write_filter_page(home, samples, shown, page)
     if as_json:
         print_json(with_examples(rows, shown) if wanted else rows)
-        return
-    _print(rows, as_json)
-    for section in shown if wanted else []:
+    else:
+        _print_measured(rows, shown if wanted else [])
+        note(f"{samples.record.rows_out:,} samples of {samples.folder.name}")
+
+
+def _print_measured(rows: list[dict[str, object]], sections: list[Section]) -> None:
+    _print(rows, as_json=False)
+    for section in sections:
         _print_examples(section)
-    note(f"{samples.record.rows_out:,} samples of {samples.folder.name}")
 
 
 def _print_examples(section: Section) -> None:
