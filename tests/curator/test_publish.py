@@ -87,19 +87,19 @@ def writes(seen: list[Seen]) -> list[str]:
 def test_the_whole_mix_in_one_commit_and_a_tag(hub: Hub, made: Made, put: Publisher) -> None:
     rows: list[int] = []
     with hub.watch() as seen:
-        done = put(made, "acme/first", advance=rows.append)
+        done = put(made, "acme/whole-mix", advance=rows.append)
     assert (done.uploaded, done.rows, done.images, sum(rows)) == (True, 90, 40, 90)
-    repo = hub.storage.repo("datasets", "acme/first")
+    repo = hub.storage.repo("datasets", "acme/whole-mix")
     assert [commit.title.split(":")[0] for commit in repo.history("main")] == ["both", "initial commit"]
     assert repo.refs() == {"refs/heads/main": done.commit, f"refs/tags/{done.tag}": done.commit}
     assert done.tag == f"mix-{MixReader(*made).info.content_digest[:12]}"
 
-    files = hub.tree("acme/first")
+    files = hub.tree("acme/whole-mix")
     shards = [path for path in files if path.startswith("data/")]
     assert shards == [f"data/train-{n:05d}-of-{len(shards):05d}.parquet" for n in range(len(shards))]
     assert len(shards) == 5
-    assert hub.read("acme/first", "mix.json") == (made[1] / "mix.json").read_bytes()
-    listed = json.loads(hub.read("acme/first", "publication.json"))["shards"]
+    assert hub.read("acme/whole-mix", "mix.json") == (made[1] / "mix.json").read_bytes()
+    listed = json.loads(hub.read("acme/whole-mix", "publication.json"))["shards"]
     assert {path: shard["sha256"] for path, shard in listed.items()} == {path: files[path] for path in shards}
     order = [one.path.split("/")[-2] for one in seen if "/commit/" in one.path or "/large/" in one.path]
     assert order == ["large"] * 5 + ["commit"], "large files go first, so that the commit is everything at once"
