@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from curator.options import dry_run_option, home_option, json_option, seed_option
+from curator.options import dry_run_option, fetch_options, home_option, json_option, seed_option
 from curator.output import note, print_fields, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from curator.addresses import Fetching
+    from curator.extract.arrive import Arrived
     from curator.extract.sources import Pool
     from curator.extract.subsets import Extracted, Request
     from registry.store import Home
@@ -54,6 +56,13 @@ STRATEGIES = ("hash", "balance", "top")
     default=None,
     help="Whether width and height are exchanged in the files; default: told by their columns.",
 )
+@fetch_options
+@click.option(
+    "--reserve",
+    type=click.FloatRange(min=0),
+    metavar="SHARE",
+    help="With --fetch: rows drawn beyond the largest subset, for addresses that are dead. [default: 1, as many]",
+)
 @click.option("--uids", is_flag=True, help="Also write each subset as DataComp's list of uids (.npy).")
 @click.option("--endpoint", envvar="HF_ENDPOINT", show_envvar=True, metavar="URL", help="A Hub-compatible server.")
 @seed_option()
@@ -76,12 +85,14 @@ def command(home: Path, as_json: bool, dry_run: bool, **given: Any) -> None:
       curator extract best --source 'hf://laion/relaion2B-en-research-safe/*.parquet' --sizes 1M \
         --draw top --by similarity --where "caption NOT LIKE '%stock photo%'" --dry-run
     """
+    from curator.addresses import fetching_of
     from curator.arrow import import_arrow
     from curator.extract.sources import local_files, read_pool
     from registry.store import Home
 
     import_arrow()
     data_home = Home(home)
+    fetching = fetching_of(given)
     asked = _request(given)
     with local_files(data_home, given["sources"], given["endpoint"]) as files:
         pool = read_pool(files, exchanged=asked.exchanged)
@@ -93,7 +104,8 @@ def command(home: Path, as_json: bool, dry_run: bool, **given: Any) -> None:
         from curator.extract.uids import write_uids
 
         write_uids(data_home, found)
-    _print(found, asked, as_json)
+    arrived = None if fetching is None else _arrive(data_home, found, asked, fetching)
+    _print(found, asked, arrived, as_json)
 
 
 def _request(given: dict[str, Any]) -> Request:
@@ -113,7 +125,12 @@ def _request(given: dict[str, Any]) -> Request:
         parse(given["where"])
     wanted = Wanted(parse_bounds(given["bounds"]), given["languages"], given["where"])
     draw = Draw(given["strategy"], given["seed"], given["by"], given["cap"])
-    return Request(checked_name(given["name"], "name"), parse_sizes(given["sizes"]), wanted, draw, given["exchanged"])
+    if given["reserve"] is not None and not given["fetch"]:
+        raise Refusal("--reserve", "is for --fetch", "pass --fetch, or leave it out")
+    sizes = parse_sizes(given["sizes"])
+    share = (1.0 if given["reserve"] is None else given["reserve"]) if given["fetch"] else 0.0
+    reserve = round(max(sizes.values()) * share)
+    return Request(checked_name(given["name"], "name"), sizes, wanted, draw, reserve, given["exchanged"])
 
 
 def _extract(home: Home, asked: Request, pool: Pool) -> Extracted:
@@ -128,17 +145,44 @@ def _extract(home: Home, asked: Request, pool: Pool) -> Extracted:
     return found
 
 
-def _print(found: Extracted, asked: Request, as_json: bool) -> None:
+def _arrive(home: Home, found: Extracted, asked: Request, fetching: Fetching) -> Arrived:
+    from curator.extract.arrive import arrive
+
+    with progress(f"fetch {asked.name}", unit="pictures") as advance:
+        return arrive(home, found, asked.name, fetching, advance)
+
+
+def _print(found: Extracted, asked: Request, arrived: Arrived | None, as_json: bool) -> None:
     account = found.account
     subsets: list[dict[str, Any]] = [
         {"name": f"{asked.name}-{label}", "size": asked.sizes[label], "files": [str(path) for path in files]}
         for label, files in found.files().items()
     ]
+    fetched = {} if arrived is None else _told(arrived)
     if as_json:
-        print_json({"subsets": subsets, "folder": str(found.folder), "digest": found.record.digest, **account})
+        told = {"subsets": subsets, "folder": str(found.folder), "digest": found.record.digest, **account}
+        print_json({**told, **({"fetched": fetched} if fetched else {})})
         return
     print_fields([("folder", str(found.folder)), ("rows read", account["rows"]), ("scans", account["scans"])])
     print_table(("subset", "rows", "files"), [(one["name"], one["size"], len(one["files"])) for one in subsets])
+    if fetched:
+        print_fields([("samples", fetched["samples"]), ("realised", fetched["realised"])])
+        sizes = [(name, one["planned"], one["walked"]) for name, one in fetched["account"]["sizes"].items()]
+        print_table(("size", "arrived", "addresses walked"), sizes)
+        print_table(("picture did not arrive", "addresses"), list(fetched["account"]["failed"].items()))
+
+
+def _told(arrived: Arrived) -> dict[str, Any]:
+    """What ``--json`` prints of the pictures."""
+    from curator.fetch import REALISED
+
+    return {
+        "samples": str(arrived.samples.folder),
+        "rows": arrived.samples.record.rows_out,
+        "rejected": arrived.samples.record.rejected,
+        "realised": str(arrived.fetched.folder / REALISED),
+        "account": arrived.fetched.account,
+    }
 
 
 def _print_estimate(home: Home, asked: Request, pool: Pool, as_json: bool) -> None:

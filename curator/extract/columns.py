@@ -21,7 +21,7 @@ CANONICAL: dict[str, tuple[str, ...]] = {
     "width": ("original_width", "width"),
     "height": ("original_height", "height"),
     "similarity": ("similarity", "clip_similarity_vitb32", "clip_b32_similarity_score"),
-    "punsafe": ("punsafe", "nsfw_score_opennsfw_v2"),
+    "punsafe": ("punsafe", "nsfw_score_opennsfw2", "nsfw_score_opennsfw_v2"),
     "pwatermark": ("pwatermark", "watermark_score"),
     "language": ("language",),
     "aesthetic": ("aesthetic", "aesthetic_score", "aesthetic_score_laion_v2"),

@@ -112,11 +112,12 @@ def looked_at(
         frame = frame.slice(stretch.first, stretch.rows)
     sound = [pl.col(name).is_not_null() for name in NEEDED]
     frame = frame.filter(*sound, *look.wanted.cheap()).with_columns(placed.alias("placed")).unnest("placed")
-    columns = list(look.schema) if only is None else [*only, *look.wanted.read_later(look.schema)]
+    columns = list(look.schema) if only is None else ["caption", *only, *look.wanted.read_later(look.schema)]
     frame = frame.filter(in_range).select(*dict.fromkeys(columns), KEY, ORDER)
     try:
         found = frame.collect(engine="streaming")
-        return look.wanted.kept(found.cast({name: look.schema[name] for name in found.columns[:-2]}))
+        found = found.cast({name: look.schema[name] for name in found.columns[:-2]})
+        return look.wanted.kept(found.filter(pl.col("caption").str.contains(r"\S")))
     except pl.exceptions.PolarsError as error:
         problem = " ".join(str(error).split())
         raise Refusal(str(stretch.table.path), f"cannot be read ({problem})", "download it again") from None

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 EXTRACT_VERSION = 1
 STAGE = "draws"
 ACCOUNT = "draw.json"
+RESERVE = "reserve"
 NOT_DRAWN = "not wanted, or later in the order"
 DUPLICATE = "duplicate url and caption"
 
@@ -50,6 +51,8 @@ class Request:
     """Label -> rows, rising."""
     wanted: Wanted
     draw: Draw
+    reserve: int = 0
+    """Rows after the largest subset that are written too, as far as there are any: for pictures that do not come."""
     exchanged: bool | None = None
     """Whether width and height are exchanged in the files; None = told by their columns."""
 
@@ -58,10 +61,16 @@ class Request:
         """Rows of the largest subset."""
         return max(self.sizes.values())
 
+    @property
+    def tiers(self) -> dict[str, int]:
+        """What is written: the subsets and the reserve."""
+        return {**self.sizes, **({RESERVE: self.largest + self.reserve} if self.reserve else {})}
+
     def settings(self, pool: Pool) -> dict[str, Any]:
         """Everything that decides which rows are drawn."""
         return {
             "sizes": list(self.sizes.values()),
+            **({"reserve": self.reserve} if self.reserve else {}),
             "wanted": self.wanted.plain(),
             "draw": self.draw.plain(),
             "exchanged": sorted({table.layout.exchanged for table in pool.tables}),
@@ -94,6 +103,10 @@ class Extracted:
     def files(self) -> dict[str, list[Path]]:
         """Label -> files of the subset."""
         return files_of(self.folder, self.sizes)
+
+    def all_files(self) -> list[Path]:
+        """The files of the largest subset and of the reserve, in the order of the draw."""
+        return files_of(self.folder, {**self.sizes, RESERVE: 0})[RESERVE]
 
 
 def folder_of(home: Home, asked: Request, pool: Pool) -> Path:
@@ -132,13 +145,12 @@ def _make(home: Home, asked: Request, pool: Pool, scans: _Scans) -> None:
         name=folder_of(home, asked, pool).name,
         digest=digest(settings),
         rows_in=pool.rows,
-        rows_out=asked.largest,
         settings=settings,
         versions={name: str(value) for name, value in settings["versions"].items()},
         command=f"curator extract {asked.name}",
     )
     with home.making(folder_of(home, asked, pool), record) as out:
-        with Tiers(out, asked.sizes, with_place=asked.draw.strategy != "hash") as tiers:
+        with Tiers(out, asked.tiers, with_place=asked.draw.strategy != "hash") as tiers:
             for frame in scans.rows():
                 tiers.add(frame)
                 if tiers.full:
@@ -148,7 +160,8 @@ def _make(home: Home, asked: Request, pool: Pool, scans: _Scans) -> None:
             most = label(found) if found else "none"
             what = f"{found:,} rows are wanted and can be drawn, and {asked.largest:,} were asked for"
             raise Refusal("--sizes", what, f"ask for at most {found:,} ({most}), or loosen the filters")
-        record.rejected = {NOT_DRAWN: pool.rows - asked.largest}
+        record.rows_out = found
+        record.rejected = {NOT_DRAWN: pool.rows - found}
         record.check_rows()
         account = {"rows": pool.rows, "files": len(pool.tables), "scans": scans.done, **scans.account()}
         content = {name: _content(files) for name, files in files_of(out, asked.sizes).items()}
@@ -172,7 +185,7 @@ class _Scans:
 
     def rows(self) -> Iterator[pl.DataFrame]:
         """All wanted rows in the order of the draw, as far as somebody asks for them."""
-        asked = Preparing(self._pool, self._asked.largest, self._state, self._place, self._advance)
+        asked = Preparing(self._pool, max(self._asked.tiers.values()), self._state, self._place, self._advance)
         prepared = strategy(self._asked.draw).prepare(asked, self._look)
         if prepared is not None:
             look = replace(self._look, looked_up=prepared.table)
@@ -180,13 +193,13 @@ class _Scans:
             self.done = 2
             return
         sample = sampled(self._pool, self._look)
-        above, factor = -1, 1.0
+        above, factor, most = -1, 1.0, max(self._asked.tiers.values())
         for self.done in itertools.count(1):
-            last = sample.last(round(self._asked.largest * factor), self._asked.draw.strategy)
+            last = sample.last(round(most * factor), self._asked.draw.strategy)
             yield from self._range(self._look, above, sample.edges(above, last, self._asked.draw.strategy))
             if last == LAST:
                 return
-            above, factor = last, factor * max(1.05, 1.02 * self._asked.largest / max(1, self._found))
+            above, factor = last, factor * max(1.05, 1.02 * most / max(1, self._found))
 
     def _range(self, look: Look, above: int, edges: tuple[int, ...]) -> Iterator[pl.DataFrame]:
         for frame in in_order(self._scanned(look, above, edges), len(edges), self._seen):

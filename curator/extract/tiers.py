@@ -73,6 +73,8 @@ class Tiers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        while kind is None and self._waiting:  # fewer rows came than the largest has
+            self._write(min(self._waiting, self._next()))
         self._close()
 
     @property

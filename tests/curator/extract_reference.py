@@ -15,27 +15,22 @@ from registry.identity import order_key
 Row = dict[str, Any]
 FACTOR = 0xC6A4A7935BD1E995
 MASK = (1 << 64) - 1
-WORDS = [*"red blue old small sports car dog house tree of the a in on photo".split(), "über", "北京", "vintage"]
+WORDS = [
     "red",
     "blue",
     "old",
-    "small",
     "sports",
     "car",
     "dog",
-    "house",
     "tree",
     "of",
     "the",
     "a",
     "in",
-    "on",
     "photo",
-    "image",
     "über",
     "北京",
     "vintage",
-    "poster",
 ]
 
 
