@@ -98,12 +98,10 @@ def looked_at(
     def place(columns: Sequence[pl.Series]) -> pl.Series:
         frame = pl.DataFrame(columns)
         keys = keys_of(look.draw.seed, frame["url"], frame["caption"])
-        found = strategy(look.draw).places(look.draw, frame, keys, look.looked_up)
-        return pl.DataFrame({KEY: keys, ORDER: found}).to_struct()
+        return pl.Series(strategy(look.draw).places(look.draw, frame, keys, look.looked_up))
 
     needs = [*NEEDED, *([look.draw.by] if look.draw.by else [])]
-    kind = pl.Struct({KEY: pl.UInt64, ORDER: pl.UInt64})
-    placed = pl.map_batches(needs, place, return_dtype=kind, is_elementwise=True)
+    placed = pl.map_batches(needs, place, return_dtype=pl.UInt64, is_elementwise=True)
     in_range = (pl.col(ORDER) <= last) & (pl.col(ORDER) < LAST)
     if above >= 0:
         in_range &= pl.col(ORDER) > above
@@ -111,13 +109,15 @@ def looked_at(
     if not stretch.whole:
         frame = frame.slice(stretch.first, stretch.rows)
     sound = [pl.col(name).is_not_null() for name in NEEDED]
-    frame = frame.filter(*sound, *look.wanted.cheap()).with_columns(placed.alias("placed")).unnest("placed")
-    columns = list(look.schema) if only is None else ["caption", *only, *look.wanted.read_later(look.schema)]
-    frame = frame.filter(in_range).select(*dict.fromkeys(columns), KEY, ORDER)
+    frame = frame.filter(*sound, *look.wanted.cheap()).with_columns(placed.alias(ORDER))
+    columns = list(look.schema) if only is None else [*NEEDED, *only, *look.wanted.read_later(look.schema)]
+    frame = frame.filter(in_range).select(*dict.fromkeys(columns), ORDER)
     try:
         found = frame.collect(engine="streaming")
-        found = found.cast({name: look.schema[name] for name in found.columns[:-2]})
-        return look.wanted.kept(found.filter(pl.col("caption").str.contains(r"\S")))
+        found = found.cast({name: look.schema[name] for name in found.columns[:-1]})
+        found = look.wanted.kept(found.filter(pl.col("caption").str.contains(r"\S")))
+        keys = pl.Series(KEY, keys_of(look.draw.seed, found["url"], found["caption"]))
+        return found.insert_column(len(found.columns) - 1, keys)
     except pl.exceptions.PolarsError as error:
         problem = " ".join(str(error).split())
         raise Refusal(str(stretch.table.path), f"cannot be read ({problem})", "download it again") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ _NOISE = {
     "function_word_share": "word_noise",
 }
 """Measures of the curation filters, on the caption."""
+_QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*\"""")
+_QUERY = re.compile(r"\b(?:select|with|table|values)\b|\(\s*from\b|\b(?:read|scan)_\w+|--|/\*|\$\$", re.IGNORECASE)
+"""What begins a query, a comment, or a string that may hide one."""
 MEASURES = ("short_side", "long_side", "aspect", "characters", "words", *_NOISE)
 """Columns that are computed from the canonical ones and may be bounded or used in a predicate."""
 
@@ -120,9 +124,13 @@ def _number(text: str) -> float | None:
 
 
 def parse(where: str) -> pl.Expr:
-    """An SQL predicate as an expression. polars' expressions read columns and nothing else: no file, no table."""
+    """An SQL predicate as an expression of columns. A query inside it could read files, and is refused unread."""
     import polars as pl
 
+    query = _QUERY.search(_QUOTED.sub("''", where))
+    if query is not None:
+        what = f"has '{query[0]}' in it, and a predicate looks at one row alone"
+        raise Refusal(f"--where {where}", what, "compare columns of the row; put a column's name in double quotes")
     try:
         return pl.sql_expr(where)
     except pl.exceptions.PolarsError as error:

@@ -174,7 +174,7 @@ def test_top_leaves_out_rows_without_a_value(tmp_path: Path, pool_folder: Path) 
 
 
 def test_balance_takes_turns_over_concepts(tmp_path: Path, pool_folder: Path) -> None:
-    found = extracted(tmp_path, pool_folder, "100,600", draw=Draw("balance", cap=4))
+    found = extracted(tmp_path, pool_folder, "100,500", draw=Draw("balance", cap=4))
     unique = drawn(ROWS, 0, len(ROWS))
     keys = {pair: key_of(0, {"URL": pair[0], "TEXT": pair[1]}) for pair in unique}
     concepts = balance.concept(pl.Series([caption for _, caption in unique])).to_list()
@@ -185,8 +185,8 @@ def test_balance_takes_turns_over_concepts(tmp_path: Path, pool_folder: Path) ->
         turns[concept] += 1
         if turn < 4:
             placed.append((turn, keys[pair], pair))
-    assert 600 < len(placed) < 3000
-    assert pairs(found.files()["600"]) == [pair for _, _, pair in sorted(placed)][:600]
+    assert 500 < len(placed) < 3000
+    assert pairs(found.files()["500"]) == [pair for _, _, pair in sorted(placed)][:500]
 
 
 def test_balance_gives_the_same_bytes_in_small_pieces(
