@@ -217,6 +217,7 @@ def _empty(table: Table) -> pl.DataFrame:
     import polars as pl
 
     try:
-        return table.layout.selected(pl.scan_parquet(table.path, glob=False)).head(0).collect()
-    except pl.exceptions.PolarsError as error:
+        there = pl.read_parquet_schema(table.path)
+    except (pl.exceptions.PolarsError, OSError) as error:
         raise Refusal(str(table.path), f"cannot be read ({error})", "download it again") from None
+    return pl.DataFrame(schema={here: there[name] for here, name in table.layout.names.items()})

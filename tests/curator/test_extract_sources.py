@@ -125,7 +125,7 @@ def test_published_uids_are_kept(curator: Curator, tmp_path: Path, home_path: Pa
         (["--sizes", "0"], "'0' is no number of rows"),
         (["--sizes", "1.5"], "'1.5' is no number of rows"),
         (["--where", "width >"], "is no SQL predicate"),
-        (["--where", "width > 3; DROP TABLE x"], "is no SQL predicate"),
+        (["--where", "width > 3; DROP x"], "is no SQL predicate"),
         (["--where", "read_parquet('/etc/passwd') = 1"], "has 'read_parquet' in it"),
         (["--where", "url IN (SELECT url FROM read_parquet('x'))"], "has 'SELECT' in it"),
         (["--where", "url IN (from 'x')"], "has '(from' in it"),
@@ -225,12 +225,12 @@ def test_rows_without_an_address_or_a_caption_are_never_drawn(curator: Curator, 
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    return write(tmp_path / "many", rows(30_000, seed=2), files=40)
+    return write(tmp_path / "many", rows(9000, seed=2), files=30)
 
 
 def test_a_run_killed_in_between_goes_on_and_ends_with_the_same_bytes(many: Path, tmp_path: Path) -> None:
     homes = tmp_path / "killed", tmp_path / "quiet"
-    arguments = [sys.executable, "-m", "curator", "extract", "x", "--source", str(many), "--sizes", "100,5k"]
+    arguments = [sys.executable, "-m", "curator", "extract", "x", "--source", str(many), "--sizes", "100,2k"]
 
     def start(home: Path) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "CURATOR_HOME": str(home), "POLARS_MAX_THREADS": "1"}
@@ -243,7 +243,7 @@ def test_a_run_killed_in_between_goes_on_and_ends_with_the_same_bytes(many: Path
     first.send_signal(signal.SIGKILL)
     first.wait()
     done = {path: path.stat().st_mtime_ns for path in homes[0].glob("downloads/extract-*/*/*.arrow")}
-    assert 0 < len(done) < 40, "the kill came in the middle"
+    assert 0 < len(done) < 30, "the kill came in the middle"
     assert not (homes[0] / "draws").exists()
     for home in homes:
         assert start(home).wait(60) == 0
