@@ -6,6 +6,7 @@ import contextlib
 import glob
 import hashlib
 import io
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from registry.store import Home
 if TYPE_CHECKING:
     import polars as pl
 
+_BLOCK = 1 << 22
 _TAIL = 8
 _MAGIC = b"PAR1"
 _MAX_FOOTER = 1 << 28
@@ -141,33 +143,48 @@ def _from_hub(home: Home, source: str, endpoint: str | None, kept: contextlib.Ex
 
 
 def _from_bucket(home: Home, source: str, kept: contextlib.ExitStack) -> list[Path]:
-    """Files of a bucket, by fsspec: whole files first, because a killed scan would ask for them again."""
+    """Files of a bucket: whole files first, because a killed scan would ask for them again."""
+    import fnmatch
+
+    import pyarrow as pa
+    from pyarrow import fs
+
     from curator.address import DOWNLOADS
 
+    shown = re.sub(r"//[^/@]*@", "//", source)  # a key may stand before the bucket
+    address, question, options = source.partition("?")
+    folder, _, pattern = address.rpartition("/")
+    into = home.path / DOWNLOADS / f"extract-{short(digest(source))}"
     try:
-        import fsspec  # type: ignore[import-untyped]  # ships no types
-
-        store, pattern = fsspec.core.url_to_fs(source)
-    except ImportError as error:
-        raise Refusal(f"--source {source}", f"needs a library ({error})", "pip install s3fs") from None
-    try:
-        wanted = sorted(store.glob(pattern))
-        into = home.path / DOWNLOADS / f"extract-{short(digest(source))}"
+        store, inside = fs.FileSystem.from_uri(folder + question + options)
+        there = store.get_file_info(fs.FileSelector(inside))
+        wanted = sorted((file for file in there if fnmatch.fnmatchcase(file.base_name, pattern)), key=_path_of)
         into.mkdir(parents=True, exist_ok=True)
-        files = []
-        for path in wanted:
-            target = into / f"{short(digest([path, store.info(path).get('size')]))}.parquet"
-            if not target.is_file():
-                part = target.with_suffix(".unfinished")
-                store.get_file(path, str(part))
-                part.rename(target)
-            files.append(target)
-    except Exception as error:  # noqa: BLE001  each store has errors of its own
-        raise Refusal(f"--source {source}", f"cannot be read ({error})", "check the address and your access") from None
+        files = [_copied(store, file, into) for file in wanted if file.is_file]
+    except (pa.ArrowException, OSError) as error:
+        problem = " ".join(str(error).split())
+        raise Refusal(
+            f"--source {source}", f"cannot be read ({problem})", "check the address and your access"
+        ) from None
     if not files:
-        raise Refusal(f"--source {source}", "names no file", "check the pattern")
+        raise Refusal(f"--source {shown}", "names no file", "check the pattern")
     kept.push(_removed_on_success(into))
     return files
+
+
+def _path_of(file: Any) -> str:
+    return str(file.path)
+
+
+def _copied(store: Any, file: Any, into: Path) -> Path:
+    """One file of a store; what is whole already is not copied again."""
+    target = into / f"{short(digest([file.path, file.size]))}.parquet"
+    if not target.is_file():
+        part = target.with_suffix(".unfinished")
+        with store.open_input_stream(file.path) as stream, part.open("wb") as out:
+            shutil.copyfileobj(stream, out, _BLOCK)
+        part.rename(target)
+    return target
 
 
 def _removed_on_success(folder: Path) -> Any:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir  # type: ignore[import-untyped]  # ships no types
 from numba import types
 from numba.extending import intrinsic
 
@@ -41,28 +40,21 @@ def chain(texts: pa.Array, keys: Keys) -> None:
         _chain(np.uint64(views.address + 16 * texts.offset), addresses, keys)
 
 
-def _byte_from(typing_context: Any, address: Any) -> Any:  # noqa: ARG001  numba's signature
-    """The byte at an address."""
+def _loaded(kind: Any) -> Any:
+    """A function of kernels that reads such a number from an address, least byte first, wherever it lies."""
 
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
-        return builder.zext(builder.load(pointer), ir.IntType(64))
+    def typed(_typing: Any, _address: Any) -> Any:
+        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            pointer = builder.inttoptr(arguments[0], context.get_data_type(kind).as_pointer())
+            return builder.zext(builder.load(pointer, align=1), context.get_data_type(types.uint64))
 
-    return types.uint64(types.uint64), generate
+        return types.uint64(types.uint64), generate
 
-
-def _eight_from(typing_context: Any, address: Any) -> Any:  # noqa: ARG001  numba's signature
-    """The eight bytes from an address on, little-endian."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
-        return builder.load(pointer, align=1)
-
-    return types.uint64(types.uint64), generate
+    return intrinsic(typed)
 
 
-_byte_at: Any = intrinsic(_byte_from)
-_eight_at: Any = intrinsic(_eight_from)
+_byte_at = _loaded(types.uint8)
+_eight_at = _loaded(types.uint64)
 
 
 @inlined
