@@ -172,7 +172,7 @@ class _Ledger:
     def account(self) -> dict[str, Any]:
         """All of it as JSON has it."""
         told = {"planned": self.asked, "arrived": self.arrived, "failed": self.failed(), "bytes": self._bytes}
-        return {**told, "hosts": {}, "sizes": self._sizes}
+        return {**told, "sizes": self._sizes}
 
 
 def _together(rows: Iterator[Row]) -> Iterator[list[Row]]:
