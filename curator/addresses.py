@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from curator.fetch import Advance, Asked, Effort, Rules, fetch
+from curator.fetching.workers import refuse_without_library
 from curator.normalise import Look, plan, suffix
 from curator.raw_sample import RawSample, plain
 from curator.reading import RawFiles
 from curator.selection import Form, recognise
 from registry.card import Card
+from registry.errors import Refusal
 from registry.store import Home, read_record
 
+FETCHING = ("allow_private", "fetch_timeout", "retries", "retry_failed", "min_side")
+"""Options of a command that say how --fetch is done."""
 _PROTOCOLS = ("http://", "https://")
 _ROWS_WRITTEN = 65_536
 
@@ -34,6 +39,20 @@ class Fetching:
     rules: Rules = field(default_factory=Rules)
     effort: Effort = field(default_factory=Effort)
     retry_failed: bool = False
+
+
+def fetching_of(given: Mapping[str, Any]) -> Fetching | None:
+    """How to fetch by a command's options, or None; Refusal for options that nothing would heed."""
+    if not given["fetch"]:
+        named = [name for name in FETCHING if given[name] is not None and given[name] is not False]
+        idle = [f"--{name.replace('_', '-')}" for name in named]
+        if idle:
+            raise Refusal(idle[0], "says how to fetch, and --fetch is not given", "pass --fetch, or leave it out")
+        return None
+    refuse_without_library()
+    rules = Rules(given["allow_private"], given["min_side"] or Rules.min_side)
+    retries = Effort.retries if given["retries"] is None else given["retries"]
+    return Fetching(rules, Effort(given["fetch_timeout"] or Effort.seconds, retries), given["retry_failed"])
 
 
 Bar = Callable[[int], AbstractContextManager[Advance]]

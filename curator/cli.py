@@ -34,6 +34,7 @@ COMMANDS: dict[str, Entry] = {
     "licences": Entry("licences", "Say under which terms datasets stand, alone and together."),
     "check": Entry("check", "Check dataset cards and recipes strictly."),
     "pull": Entry("pull", "Download a dataset at a fixed revision and normalise it."),
+    "extract": Entry("extract", "Draw nested subsets of metadata tables such as LAION's."),
     "filter": Entry("filter", "Measure samples once; mixes decide by the measures."),
     "reclassify": Entry("reclassify", "Relabel samples into the 12 categories."),
     "dedup": Entry("dedup", "Find samples that are the same, or nearly."),

@@ -116,13 +116,14 @@ class Fetched:
         yield from _outcomes(self.folder / REALISED)
 
     def by_address(self) -> dict[str, str | ImageRef]:
-        """Address -> its picture, or the word for why there is none."""
-        return {
-            row["url"]: ImageRef(row["sha256"], row["width"], row["height"])
-            if row["status"] == ARRIVED
-            else row["status"]
-            for row in self.rows()
-        }
+        """Address -> its picture, or the word for why there is none; what arrived once has arrived."""
+        found: dict[str, str | ImageRef] = {}
+        for row in self.rows():
+            if row["status"] == ARRIVED:
+                found[row["url"]] = ImageRef(row["sha256"], row["width"], row["height"])
+            else:
+                found.setdefault(row["url"], row["status"])
+        return found
 
 
 def latest(home: Home, asked: Asked, rules: Rules) -> Fetched | None:

@@ -118,3 +118,37 @@ def place_options(function: Function) -> Function:
     for option in reversed(options):
         with_place = option(with_place)
     return cast("Function", with_place)
+
+
+def fetch_options(function: Function) -> Function:
+    """How pictures are fetched, as the values that ``curator.addresses.fetching_of`` takes."""
+    options = (
+        click.option("--fetch", is_flag=True, help="Download the pictures that rows name by address (img2dataset)."),
+        click.option(
+            "--allow-private",
+            is_flag=True,
+            help="Fetch from private networks and this machine too. Proxies of the environment are never used.",
+        ),
+        click.option(
+            "--fetch-timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="S",
+            help="Seconds that one picture may take; a third of it without a byte. [default: 30]",
+        ),
+        click.option(
+            "--retries",
+            type=click.IntRange(0, 20),
+            metavar="N",
+            help="Further attempts at a picture after a failure that may pass. [default: 1]",
+        ),
+        click.option("--retry-failed", is_flag=True, help="Fetch again what did not arrive in an earlier fetch."),
+        click.option(
+            "--min-side",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Set fetched pictures aside below N pixels.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function

@@ -24,7 +24,7 @@ from registry.discovery import checked_name
 from registry.errors import Refusal
 from registry.identity import digest, short
 
-STAGES = ("raw", "fetched", "samples", "models", "measures", "mixes", "trials", "decisions")
+STAGES = ("draws", "raw", "fetched", "samples", "models", "measures", "mixes", "trials", "decisions")
 RECORD = "record.json"
 COST = "cost.json"
 """Seconds and machine of a run: beside the record, the one file that may differ between equal runs."""
@@ -40,7 +40,7 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     kind: str
-    """raw, fetched, samples, model, measures, mix, trial or decision."""
+    """draw, raw, fetched, samples, model, measures, mix, trial or decision."""
     name: str
     digest: str
     """Identity: sha256 of the canonical settings this folder was made from."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from curator.options import PathValue, dry_run_option, home_option, json_option
+from curator.options import PathValue, dry_run_option, fetch_options, home_option, json_option
 from curator.output import Advance, note, print_fields, print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from registry.store import Home
 
 POLICIES = ("any", "limit", "complete")
-FETCHING = ("allow_private", "fetch_timeout", "retries", "retry_failed", "min_side")
-"""Options that say how --fetch is done."""
 
 
 @click.command(name="pull")
@@ -41,26 +39,7 @@ FETCHING = ("allow_private", "fetch_timeout", "retries", "retry_failed", "min_si
     metavar="FOLDER",
     help="Pictures that the rows name and the dataset does not hold (it has e.g. coco/train2017/ in it).",
 )
-@click.option("--fetch", is_flag=True, help="Download the pictures that rows name by their addresses (img2dataset).")
-@click.option(
-    "--allow-private",
-    is_flag=True,
-    help="Fetch from private networks and this machine too. Proxies of the environment are never used.",
-)
-@click.option(
-    "--fetch-timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="S",
-    help="Seconds that one picture may take; a third of it without a byte. [default: 30]",
-)
-@click.option(
-    "--retries",
-    type=click.IntRange(0, 20),
-    metavar="N",
-    help="Further attempts at a picture after a failure that may pass. [default: 1]",
-)
-@click.option("--retry-failed", is_flag=True, help="Fetch again what did not arrive in an earlier fetch.")
-@click.option("--min-side", type=click.IntRange(min=1), metavar="N", help="Set fetched pictures aside below N pixels.")
+@fetch_options
 @click.option("--repo", metavar="ORG/NAME", help="Another copy that the card names as an alternate.")
 @click.option("--revision", metavar="REV", help="Branch, tag or commit; default: the card's, else the newest.")
 @click.option(
@@ -94,6 +73,7 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
       curator pull vsr sharegpt4v --images ~/pictures --limit 100
       curator pull laion-gpt4v --fetch --limit 500
     """
+    from curator.addresses import FETCHING, fetching_of
     from curator.arrow import import_arrow
     from curator.normalise import Look
     from registry.card import load_card
@@ -107,7 +87,7 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
     if given and len(datasets) > 1:
         raise Refusal(given[0], "is for one dataset", "name one dataset, or leave it out")
     look = Look(origin.pop("limit"), origin.pop("images"))
-    fetching = _fetching({name: origin.pop(name) for name in ("fetch", *FETCHING)})
+    fetching = fetching_of({name: origin.pop(name) for name in ("fetch", *FETCHING)})
     cards = [load_card(name, Home(home)) for name in datasets]
     results: list[dict[str, Any]] = []
     try:
@@ -196,25 +176,6 @@ def _download(offer: Offer) -> Iterator[Advance]:
     """A download is shown by the Hub client's own bars; two kinds of bars would write over each other."""
     note(f"{offer.name}: {len(offer.files):,} files, {offer.size:,} bytes from {offer.repo} at {offer.commit}")
     yield lambda _files: None
-
-
-def _fetching(given: dict[str, Any]) -> Fetching | None:
-    """How to fetch, or None; Refusal for options that nothing would heed."""
-    from curator.addresses import Fetching
-    from curator.fetch import Effort, Rules
-    from curator.fetching.workers import refuse_without_library
-    from registry.errors import Refusal
-
-    if not given["fetch"]:
-        named = [name for name in FETCHING if given[name] is not None and given[name] is not False]
-        idle = [f"--{name.replace('_', '-')}" for name in named]
-        if idle:
-            raise Refusal(idle[0], "says how to fetch, and --fetch is not given", "pass --fetch, or leave it out")
-        return None
-    refuse_without_library()
-    rules = Rules(given["allow_private"], given["min_side"] or Rules.min_side)
-    retries = Effort.retries if given["retries"] is None else given["retries"]
-    return Fetching(rules, Effort(given["fetch_timeout"] or Effort.seconds, retries), given["retry_failed"])
 
 
 def _fetch(home: Home, card: Card, raw: Path, look: Look, fetching: Fetching) -> Look:
