@@ -55,4 +55,6 @@ def ray_cluster(_ray_nodes: Cluster) -> Cluster:
     """The cluster, with two nodes of one processor each whatever the test before did; join it at ``address``."""
     for _ in range(2 - len(_ray_nodes.list_all_nodes())):
         _ray_nodes.add_node(**_node())
+    # A node that was killed is missed some seconds later, and whoever is joined then is told of it.
+    _ray_nodes.wait_for_nodes(timeout=120)
     return _ray_nodes
