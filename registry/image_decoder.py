@@ -78,3 +78,15 @@ def eight_bits(image: Image.Image) -> Image.Image:
     if low >= 0 and high <= 255:
         low, high = 0.0, 1.0 if high <= 1 else 255.0
     return Image.fromarray(np.rint((values - low) * (255 / ((high - low) or 1))).astype(np.uint8))
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """The picture as a reader of a white page sees it: itself where nothing of it is transparent, else in RGBA."""
+    if image.mode not in ("RGBA", "LA", "PA") and "transparency" not in image.info:
+        return image
+    from PIL import Image
+
+    picture = image.convert("RGBA")
+    page = Image.new("RGBA", picture.size, "white")
+    page.alpha_composite(picture)
+    return page

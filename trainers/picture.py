@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from registry.errors import Refusal
-from registry.image_decoder import FORMATS, MAX_PIXELS, eight_bits
+from registry.image_decoder import FORMATS, MAX_PIXELS, eight_bits, on_white
 from registry.yaml_file import StrictModel
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -101,13 +101,8 @@ def rgb(data: bytes, where: str) -> Image.Image:
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """RGB. What is transparent is shown on white, as a reader of the page would see it."""
-    image = eight_bits(image)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        clear = image.convert("RGBA")
-        ground = Image.new("RGBA", clear.size, (255, 255, 255, 255))
-        return Image.alpha_composite(ground, clear).convert("RGB")
-    return image.convert("RGB")
+    """RGB with 8 bits a channel, over white."""
+    return on_white(eight_bits(image)).convert("RGB")
 
 
 def _pad(image: Image.Image, colour: tuple[int, ...]) -> Image.Image:

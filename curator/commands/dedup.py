@@ -71,9 +71,8 @@ def command(
     Nothing is dropped here: a recipe with a section ``dedup`` drops duplicates when its mix is built. Of samples
     that are the same, one of the dataset that is named first stays. What is the same as a row of --against goes.
     Texts are compared without regard to case, punctuation and white space; an answer of up to ten words must be the
-    same. Pictures count in their order, and a
-    sample without pictures has the same pictures as any other without: a question is no duplicate because the same
-    words were asked about another picture, unless --by says so.
+    same. Pictures count in their order, and a sample without pictures has the same pictures as any other without:
+    a question is no duplicate because the same words were asked about another picture, unless --by says so.
 
     \b
     Examples:

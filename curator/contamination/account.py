@@ -102,13 +102,15 @@ def _dataset(home: Home, name: str) -> Samples:
 
 
 def _of_mix(home: Home, mix: str) -> Iterator[Subject]:
+    import pyarrow.compute as pc
+
     from registry.mix import MixReader
 
     rows = MixReader(home, mix).rows()
-    for folder in sorted(set(rows.column("folder").to_pylist())):
+    for folder in sorted(rows.column("folder").unique().to_pylist()):
         dataset = folder.partition("@")[0]
         revision = folder.partition("@")[2].rpartition("-")[0]
-        ids = rows.filter([one == folder for one in rows.column("folder").to_pylist()]).column("id").to_pylist()
+        ids = rows.filter(pc.equal(rows.column("folder"), folder)).column("id").to_pylist()
         yield Subject(find_samples(home, f"{dataset}@{revision}"), frozenset(ids))
 
 

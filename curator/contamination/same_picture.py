@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from registry.image_decoder import DAMAGED, FORMATS
+from registry.image_decoder import DAMAGED, FORMATS, on_white
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -73,12 +73,7 @@ def _opened(data: bytes) -> Image | None:
     try:
         with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             picture.draft("RGB", (_LARGEST, _LARGEST))
-            opened = picture.convert("RGB")
-            if picture.mode in ("RGBA", "LA", "PA", "P") or "transparency" in picture.info:
-                layer = picture.convert("RGBA")
-                page = PIL.Image.new("RGBA", layer.size, "white")
-                page.alpha_composite(layer)
-                opened = page.convert("RGB")
+            opened = on_white(picture).convert("RGB")
     except DAMAGED:
         return None
     opened.thumbnail((_LARGEST, _LARGEST), PIL.Image.Resampling.LANCZOS, reducing_gap=3.0)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from numba import types
 
 from curator.compiled import BYTES, OUT_BYTES, OUT_INT64S, OUT_UINT64S, Number, compiled
-from registry.image_decoder import DAMAGED, FORMATS
+from registry.image_decoder import DAMAGED, FORMATS, on_white
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,12 +41,7 @@ def grey(picture: Image) -> npt.NDArray[np.uint8]:
 
     drafted = picture.draft("L", (_DECODED, _DECODED))
     box = drafted[1] if drafted else None  # the last row and column of a scaled JPEG may lie half outside of it
-    if picture.mode in ("RGBA", "LA", "PA", "P") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        page = PIL.Image.new("RGBA", picture.size, "white")
-        page.alpha_composite(picture)
-        picture = page
-    small = picture.convert("L").resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS, box)
+    small = on_white(picture).convert("L").resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS, box)
     return np.asarray(small)
 
 

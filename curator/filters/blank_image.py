@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.batch import Batch, Column, least, with_nulls
-from registry.image_decoder import eight_bits
+from registry.image_decoder import eight_bits, on_white
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,9 +34,4 @@ def _grey_deviation(picture: Image) -> float:
 
     picture.draft("L", (_LOOKED_AT, _LOOKED_AT))
     picture.thumbnail((_LOOKED_AT, _LOOKED_AT), PIL.Image.Resampling.BOX)
-    if picture.mode in ("RGBA", "LA", "PA", "P") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        page = PIL.Image.new("RGBA", picture.size, "white")
-        page.alpha_composite(picture)
-        picture = page
-    return float(np.asarray(eight_bits(picture).convert("L"), dtype=np.float64).std())
+    return float(np.asarray(eight_bits(on_white(picture)).convert("L"), dtype=np.float64).std())

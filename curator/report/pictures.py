@@ -11,7 +11,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from registry.image_decoder import FORMATS, BadImage, eight_bits
+from registry.image_decoder import FORMATS, BadImage, eight_bits, on_white
 from registry.images import inspect
 
 if TYPE_CHECKING:
@@ -47,23 +47,10 @@ def embed(data: bytes) -> Picture | None:
     except BadImage:
         return None
     with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-        image = _on_white(opened)
+        image = on_white(eight_bits(opened)).convert("RGB")
     small = max(width, height) <= PIXELATED_BELOW
     encoded, kind = (_png(image), "png") if small else (_jpeg(image), "jpeg")
     return Picture(f"data:image/{kind};base64,{base64.b64encode(encoded).decode()}", width, height, small)
-
-
-def _on_white(image: Raster) -> Raster:
-    """Plain RGB of the first frame, transparency over white."""
-    from PIL import Image
-
-    image = eight_bits(image)
-    if "transparency" not in image.info and image.mode not in ("RGBA", "LA", "PA"):
-        return image.convert("RGB")
-    layer = image.convert("RGBA")
-    sheet = Image.new("RGBA", layer.size, "white")
-    sheet.alpha_composite(layer)
-    return sheet.convert("RGB")
 
 
 def _png(image: Raster) -> bytes:
