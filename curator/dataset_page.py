@@ -149,8 +149,8 @@ The content digest of the mix is `{self.info.content_digest}`. It is that of the
 ```python
 import hashlib
 
-rows = sorted(zip(mix["position"], mix["id"], mix["copy"]))
-print(hashlib.sha256("".join(f"{{id}} {{copy}}\\n" for _, id, copy in rows).encode()).hexdigest())
+rows = sorted(zip(mix["position"], mix["id"]))
+print(hashlib.sha256("".join(f"{{id}}\\n" for _, id in rows).encode()).hexdigest())
 ```
 
 `publication.json` lists each shard with its size and sha256."""

@@ -1,7 +1,7 @@
 """Build a mix: what a recipe names, filtered, without duplicates, drawn and ordered. The same recipe: the same bytes.
 
-Every draw and every place in the order is ``order_key`` of the seed, the sample's id and its copy number, so
-nothing depends on the order of files, the layout of their row groups, or the machine.
+Every draw and every place in the order is a key of the seed, the sample's id and its copy number
+(``registry.order``), so nothing depends on the order of files, the layout of their row groups, or the machine.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from curator.bounds import keeps
 from curator.categories.general import general, general_categories
@@ -25,8 +24,9 @@ from curator.remaining import POSITION, Remaining
 from curator.resolve import Draw, Group, Leaf, Resolver, check_part
 from registry.damage import table_of
 from registry.errors import Refusal
-from registry.identity import order_key, short
+from registry.identity import short
 from registry.mix import MIX_FILE, MIX_VERSION, MixInfo, PartCount, rows_schema
+from registry.order import ID_LENGTH, Keys, copy_numbers, id_words, order_keys
 from registry.recipe import Recipe
 from registry.store import Home, Record, dump_json
 
@@ -191,10 +191,9 @@ def _draw(rows: pa.Table, draw: Draw, seed: int, where: str) -> pa.Table:
     return rows.take(pa.array(taken))
 
 
-def _keys(rows: pa.Table, *start: str | int) -> npt.NDArray[np.uint64]:
-    """``order_key`` of every row."""
-    pairs = zip(rows.column("id").to_pylist(), rows.column("copy").to_pylist(), strict=True)
-    return np.fromiter((order_key(*start, i, copy) for i, copy in pairs), np.uint64, rows.num_rows)
+def _keys(rows: pa.Table, *start: str | int) -> Keys:
+    """The order key of every row."""
+    return order_keys(id_words(rows.column("id")), np.asarray(rows.column("copy")), *start)
 
 
 def _ordered(rows: pa.Table, seed: int) -> pa.Table:
@@ -209,11 +208,7 @@ def _renumbered(rows: pa.Table) -> pa.Table:
     """``copy`` counts the rows with the same id from 0, so that ``(id, copy)`` names a row of the mix."""
     import pyarrow as pa
 
-    seen: dict[str, int] = {}
-    copies = np.zeros(rows.num_rows, np.int32)
-    for position, identity in enumerate(rows.column("id").to_pylist()):
-        copies[position] = seen.get(identity, 0)
-        seen[identity] = int(copies[position]) + 1
+    copies = copy_numbers(id_words(rows.column("id")))
     return rows.set_column(rows.schema.get_field_index("copy"), "copy", pa.array(copies))
 
 
@@ -233,15 +228,18 @@ def _info(group: Group, identity: str, rows: pa.Table, parts: list[PartCount]) -
 
 
 def _content_digest(rows: pa.Table) -> str:
-    """sha256 of the ordered ids with their copy numbers."""
-    pairs = zip(rows.column("id").to_pylist(), rows.column("copy").to_pylist(), strict=True)
-    return hashlib.sha256("".join(f"{i} {copy}\n" for i, copy in pairs).encode()).hexdigest()
+    """sha256 of the ordered ids, a line each."""
+    words = id_words(rows.column("id"))
+    lines = np.full((len(words), ID_LENGTH + 1), ord("\n"), np.uint8)
+    lines[:, :ID_LENGTH] = words.view(np.uint8)
+    return hashlib.sha256(lines.tobytes()).hexdigest()
 
 
 def _distinct_samples(rows: pa.Table) -> int:
     """Samples in the mix, whatever their copies; a sample that two parts name counts for each."""
     leaf, position = (np.asarray(rows.column(name)).astype(np.int64) for name in (_LEAF, POSITION))
-    return len(np.unique((leaf << 40) | position))
+    ordered = np.sort((leaf << 40) | position)
+    return len(ordered) - int((ordered[1:] == ordered[:-1]).sum())
 
 
 def _distinct_images(rows: pa.Table) -> int:

@@ -27,7 +27,7 @@ from registry.store import Home, read_record
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MIX_VERSION = 1
+MIX_VERSION = 2
 MIX_FILE = "mix.json"
 
 
@@ -67,7 +67,7 @@ class MixInfo(BaseModel):
     """The resolved recipe: nested recipes written out, every samples folder and measure pinned."""
     recipe_digest: str
     content_digest: str
-    """Digest of the ordered ids (with their copy numbers): two mixes with the same are the same training data."""
+    """sha256 of the ordered ids, a line each: two mixes with the same are the same training data."""
     samples: int
     images: int
     datasets: dict[str, int]

@@ -5,13 +5,15 @@ What is asked and what is answered have buckets of their own. A gram counts once
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from curator.batch import Batch, Ints, Texts
-from curator.duplicates.words import Hashes, stirred, words_of
+
+if TYPE_CHECKING:
+    from curator.duplicates.words import Hashes
 
 VERSION = 1
 """Raised whenever the same sample gets other buckets."""
@@ -42,6 +44,8 @@ def grams(batch: Batch) -> Grams:
 
 def _side(texts: Texts, side: int, n_samples: int) -> Ints:
     """``sample * BUCKETS + bucket`` of the words and pairs of words on one side, repeats included."""
+    from curator.duplicates.words import stirred, words_of  # compiled: half a second that resolving a recipe saves
+
     worded = words_of(texts, n_samples)
     owner = np.repeat(np.arange(n_samples), np.diff(worded.starts))
     early = np.arange(len(owner)) - worded.starts[owner] < MOST_WORDS

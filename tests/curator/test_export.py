@@ -71,9 +71,9 @@ def test_all_rows_once_with_conversations_and_pictures(made: Made, small_shards:
 def test_the_content_digest_is_that_of_the_published_rows(made: Made, exporter: Exporter, tmp_path: Path) -> None:
     (part,) = exporter.slices()
     exporter.write(tmp_path / "all.parquet", part)
-    columns = pq.read_table(tmp_path / "all.parquet", columns=["position", "id", "copy"]).to_pydict()
-    rows = sorted(zip(columns["position"], columns["id"], columns["copy"], strict=True))
-    text = "".join(f"{identity} {copy}\n" for _, identity, copy in rows)
+    columns = pq.read_table(tmp_path / "all.parquet", columns=["position", "id"]).to_pydict()
+    rows = sorted(zip(columns["position"], columns["id"], strict=True))
+    text = "".join(f"{identity}\n" for _, identity in rows)
     assert hashlib.sha256(text.encode()).hexdigest() == MixReader(*made).info.content_digest
 
 
@@ -132,7 +132,7 @@ def test_what_is_added_or_dropped_leaves_the_rest_as_it_was(tmp_path: Path, monk
     add_pictures(home, tmp_path / "source", "before", 3)
 
     def groups(name: str, *parts: RecipePart) -> list[tuple[str, ...]]:
-        folder, _ = build_mix(home, Recipe(name=name, seed=7, parts=list(parts)))
+        folder, _ = build_mix(home, Recipe(name=name, seed=8, parts=list(parts)))
         exporter = Exporter(home, MixReader(home, folder))
         exporter.write(tmp_path / "all.parquet", exporter.slices()[0])
         exporter.close()
@@ -173,7 +173,8 @@ def test_samples_that_are_gone_or_others_are_refused(tmp_path: Path) -> None:
 def test_a_damaged_picture_is_refused(tmp_path: Path) -> None:
     home, folder = make_home(tmp_path, pictures=4, sums=12)
     store = ImageStore(home)
-    place = store.locate(MixReader(home, folder).rows().column("images").to_pylist()[0][0]["sha256"])
+    shown = [one for images in MixReader(home, folder).rows().column("images").to_pylist() for one in images]
+    place = store.locate(shown[0]["sha256"])
     store.close()
     shard = home.images / f"{place.shard}.tar"
     data = bytearray(shard.read_bytes())
