@@ -40,6 +40,8 @@ COMMANDS: dict[str, Entry] = {
     "dedup": Entry("dedup", "Find samples that are the same, or nearly."),
     "decontaminate": Entry("decontaminate", "Find the questions and pictures of benchmarks in samples."),
     "build-mix": Entry("build_mix", "Build a training mix that anyone can rebuild bit by bit."),
+    "diff-mix": Entry("diff_mix", "Say in what two mixes differ: rows, categories, order, recipe."),
+    "verify": Entry("verify", "Prove that a mix, also a stranger's, is what its recipe says."),
     "train": Entry("train", "Train the fixed model of a scale on a mix."),
     "score": Entry("score", "Score trained models on benchmarks."),
     "select": Entry("select", "Decide by experiment which datasets stay in."),

@@ -218,7 +218,7 @@ def _info(group: Group, identity: str, rows: pa.Table, parts: list[PartCount]) -
         version=MIX_VERSION,
         recipe=group.plain(),
         recipe_digest=identity,
-        content_digest=_content_digest(rows),
+        content_digest=content_digest(rows),
         samples=rows.num_rows,
         images=_distinct_images(rows),
         datasets=_counted(rows, "dataset"),
@@ -227,7 +227,7 @@ def _info(group: Group, identity: str, rows: pa.Table, parts: list[PartCount]) -
     )
 
 
-def _content_digest(rows: pa.Table) -> str:
+def content_digest(rows: pa.Table) -> str:
     """sha256 of the ordered ids, a line each."""
     words = id_words(rows.column("id"))
     lines = np.full((len(words), ID_LENGTH + 1), ord("\n"), np.uint8)

@@ -220,6 +220,7 @@ def _small_files(home: Home, plan: Plan, shards: dict[str, Shard]) -> dict[str, 
         "settings": _settings(plan.wish),
         "content_digest": plan.info.content_digest,
         "rows": plan.info.samples,
+        "parts": MixReader(home, plan.folder).parts(),
         "shards": {path: shard.plain() for path, shard in shards.items()},
     }
     return {

@@ -121,6 +121,13 @@ class MixReader:
         tables = [table_of(path) for path in sorted(self.folder.glob("rows-*.parquet"))]
         return pa.concat_tables(tables) if tables else rows_schema().empty_table()
 
+    def parts(self) -> list[dict[str, Any]]:
+        """Rows by ``dataset``, ``part`` and ``category``."""
+        counted = self.rows().group_by(["dataset", "part", "category"]).aggregate([([], "count_all")])
+        named = counted.rename_columns({"count_all": "rows"})
+        found: list[dict[str, Any]] = named.sort_by([(name, "ascending") for name in named.column_names]).to_pylist()
+        return found
+
     def messages(self, rows: pa.Table) -> list[list[Message]]:
         """The conversations that these rows refer to, in their order."""
         folders, files, numbers = (rows.column(name).to_pylist() for name in ("folder", "file", "row"))

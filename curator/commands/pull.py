@@ -64,7 +64,8 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
     Rows that cannot be used are set aside with a reason, and a ledger says what was declared, found, kept and
     missing. What is done already is not done again; a run that was stopped is continued by the same command. A file
     at an address is taken to be the same while its server gives the same ETag (or date) and length.
-    Gated datasets need HF_TOKEN.
+    Gated datasets need HF_TOKEN. The repository ORG/NAME of a mix that 'curator publish' made is pulled too: it becomes
+    a dataset of this home, with a recipe of its name that gives the same mix.
 
     \b
     Examples:
@@ -72,11 +73,11 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
       curator pull openmoji --from ~/data/openmoji --json
       curator pull vsr sharegpt4v --images ~/pictures --limit 100
       curator pull laion-gpt4v --fetch --limit 500
+      curator pull my-org/openmoji-tabmwp
     """
     from curator.addresses import FETCHING, fetching_of
     from curator.arrow import import_arrow
     from curator.normalise import Look
-    from registry.card import load_card
     from registry.errors import Refusal
     from registry.store import Home
 
@@ -88,7 +89,7 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
         raise Refusal(given[0], "is for one dataset", "name one dataset, or leave it out")
     look = Look(origin.pop("limit"), origin.pop("images"))
     fetching = fetching_of({name: origin.pop(name) for name in ("fetch", *FETCHING)})
-    cards = [load_card(name, Home(home)) for name in datasets]
+    cards = [_card(Home(home), name, origin) for name in datasets]
     results: list[dict[str, Any]] = []
     try:
         results.extend(_pull_one(Home(home), card, look, fetching, policy, dry_run, origin, as_json) for card in cards)
@@ -99,6 +100,19 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
     if policy == "complete" and short and not dry_run:
         what = "; ".join(f"{name}: {', '.join(told)}" for name, told in short.items())
         raise Refusal("--policy complete", what, "see ledger.json beside the samples, or choose another policy")
+
+
+def _card(home: Home, name: str, origin: dict[str, Any]) -> Card:
+    """The card of a dataset; a repository is a mix that somebody published, and its card is made."""
+    from curator.published import is_repository
+    from curator.pull_published import published_card
+    from registry.card import load_card
+
+    if not is_repository(name):
+        return load_card(name, home)
+    card = published_card(home, name, origin["revision"], origin["endpoint"])
+    note(f"{name} is a published mix: '{card.name}' is now a dataset here, and the recipe that builds it again")
+    return card
 
 
 def _pull_one(

@@ -1,0 +1,117 @@
+"""A published mix as a stranger has it: a folder with ``mix.json``, ``publication.json`` and shards, or a Hub's.
+
+Nothing in it is believed: sizes and digests of files, ids of rows and pictures are computed again by who needs them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from curator.address import DOWNLOADS
+from curator.hub import download, list_repository
+from curator.pictures import safe_relative
+from curator.publish import PUBLICATION_FILE
+from curator.raw_sample import Unusable
+from registry.damage import damage_refused, table_of
+from registry.errors import Refusal
+from registry.mix import MIX_FILE, MixInfo
+from registry.store import Home
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROW_COLUMNS = ("position", "id", "copy", "dataset", "part", "category", "source_id")
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_BATCH = 256
+"""Rows with pictures that are in memory at a time."""
+
+
+@dataclass(frozen=True)
+class PublishedMix:
+    """The files of a published mix in a folder."""
+
+    folder: Path
+    info: MixInfo
+    shards: dict[str, dict[str, Any]]
+    """Path -> what ``publication.json`` says of it: rows, size, sha256."""
+    parts: list[dict[str, Any]]
+    """Rows by dataset, part and category."""
+
+    @classmethod
+    def open(cls, folder: Path) -> PublishedMix:
+        """Read the account of a published mix; raises Refusal for a folder that is none."""
+        try:
+            info = MixInfo.model_validate_json((folder / MIX_FILE).read_bytes())
+            said = json.loads((folder / PUBLICATION_FILE).read_bytes())
+            shards = {safe_relative(path): dict(shard) for path, shard in said["shards"].items()}
+            parts = [dict(part) for part in said["parts"]]
+        except FileNotFoundError as error:
+            what = f"is no published mix: it has no {Path(str(error.filename)).name}"
+            raise Refusal(str(folder), what, "name a mix, a folder of a published one, or org/name") from None
+        except (ValidationError, ValueError, KeyError, TypeError, AttributeError, Unusable) as error:
+            reason = str(error).splitlines()[0]
+            raise Refusal(str(folder), f"its account is damaged ({reason})", "download it again") from None
+        return cls(folder, info, shards, parts)
+
+    def rows(self) -> pa.Table:
+        """All rows without their conversations and pictures, in the order of the mix."""
+        import pyarrow as pa
+
+        tables = [table_of(self.folder / path, list(ROW_COLUMNS)) for path in sorted(self.shards)]
+        return pa.concat_tables(tables).sort_by("position")
+
+    def samples(self, path: str) -> Iterator[list[dict[str, Any]]]:
+        """The whole rows of one shard, some at a time."""
+        import pyarrow.parquet as pq
+
+        with damage_refused(self.folder / path), pq.ParquetFile(self.folder / path) as file:
+            for batch in file.iter_batches(_BATCH, columns=["id", "position", "images", "messages"]):
+                yield batch.to_pylist()
+
+
+def is_repository(name: str) -> bool:
+    """Whether a name is that of a Hub repository, and not of something that is here."""
+    return _REPOSITORY.fullmatch(name) is not None and not Path(name).exists()
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """A published mix of a Hub: its files, or its account alone, and the commit."""
+
+    mix: PublishedMix
+    commit: str
+
+
+def fetch_published(
+    home: Home, repo: str, revision: str | None = None, endpoint: str | None = None, *, account: bool = False
+) -> Downloaded:
+    """Download a published mix into the home's downloads; a run that was stopped is continued by the next one.
+
+    Args:
+        home: the data home.
+        repo: ``org/name``.
+        revision: branch, tag or commit; None = the newest.
+        endpoint: address of the Hub-compatible server; None = ``HF_ENDPOINT`` or the Hub.
+        account: bring ``mix.json`` and ``publication.json`` alone.
+    """
+    listing = list_repository(repo, revision, endpoint)
+    there = {file.path for file in listing.files}
+    if PUBLICATION_FILE not in there or MIX_FILE not in there:
+        raise Refusal(repo, "is a dataset, but no published mix", "pull it as a dataset: it needs a card")
+    into = home.path / DOWNLOADS / f"{repo.replace('/', '--')}@{listing.commit[:12]}"
+    into.mkdir(parents=True, exist_ok=True)
+    download(repo, listing.commit, [MIX_FILE, PUBLICATION_FILE] if account else None, into, endpoint)
+    return Downloaded(PublishedMix.open(into), listing.commit)
+
+
+def forget(downloaded: Downloaded) -> None:
+    """Remove what ``fetch_published`` brought."""
+    shutil.rmtree(downloaded.mix.folder, ignore_errors=True)

@@ -1,0 +1,83 @@
+"""A published mix as a dataset of this home: the card that says how to read it, and the recipe that gives it again.
+
+The rows of a mix are ordered by a key of its seed and their ids alone. So all rows of the published copy, mixed with
+the same seed, are the same mix: the same content digest, without any of the datasets that it was made from.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import ValidationError
+
+from curator.published import PublishedMix, fetch_published, forget
+from registry.card import Card, card_files, load_card
+from registry.discovery import checked_name
+from registry.errors import Refusal
+from registry.store import Home, dump_json, write_aside
+
+
+def published_card(home: Home, repo: str, revision: str | None = None, endpoint: str | None = None) -> Card:
+    """Write (anew) the card and the recipe of a published mix into the home; returns the card.
+
+    Raises:
+        Refusal: the repository is no published mix, or another dataset has both of the names that it could have.
+    """
+    found = fetch_published(home, repo, revision, endpoint, account=True)
+    try:
+        name = _free_name(home, repo)
+        card = _card(name, repo, found.commit, found.mix)
+        seed = int(found.mix.info.recipe["seed"])
+    except (ValidationError, KeyError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise Refusal(repo, f"its account is damaged ({reason})", "ask its publisher to publish it again") from None
+    finally:
+        forget(found)
+    recipe = {"name": name, "seed": seed, "parts": [{"dataset": name}]}
+    write_aside(home.path / "recipes" / f"{name}.yaml", dump_json(recipe))
+    write_aside(home.cards / f"{name}.yaml", dump_json(card.model_dump(mode="json", exclude_defaults=True)))
+    return load_card(name, home)
+
+
+def _free_name(home: Home, repo: str) -> str:
+    """The repository's name as a dataset's; with its organisation where another dataset has that name."""
+    organisation, _, name = repo.lower().partition("/")
+    files = card_files(home)
+    for candidate in (name, f"{organisation}-{name}"):
+        checked_name(candidate, "dataset")
+        if candidate not in files or load_card(candidate, home).source.hub_repo == repo:
+            return candidate
+    what = f"has the name of other datasets here ('{name}', '{organisation}-{name}')"
+    raise Refusal(repo, what, "pull it into another --home")
+
+
+def _card(name: str, repo: str, commit: str, mix: PublishedMix) -> Card:
+    """What is established about a published mix: its rows by dataset, part and category."""
+    parts = [_part(said) for said in mix.parts]
+    return Card.model_validate(
+        {
+            "name": name,
+            "title": f"The mix '{mix.info.name}' as {repo} publishes it",
+            "stage": "sft",
+            "format": "messages",
+            "columns": {"id": "source_id"},
+            "source": {"hub_repo": repo, "revision": commit, "files": ["data/train-*.parquet"]},
+            "parts": parts,
+            "licence": {"note": "each row stays under the terms of its dataset, as the page of the repository says"},
+            "size": {"samples": mix.info.samples, "rows": mix.info.samples, "exact": True},
+            "pictures": {"regime": "embedded"},
+        }
+    )
+
+
+def _part(said: dict[str, Any]) -> dict[str, Any]:
+    """The rows of one dataset, part and category of the mix."""
+    told = {key: str(said[key]) for key in ("dataset", "part", "category")}
+    columns = {key: f"^{re.escape(value)}$" for key, value in told.items()}
+    return {
+        "name": "/".join(told.values()),
+        "category": told["category"],
+        "rule": {"columns": columns},
+        "rows": int(said["rows"]),
+    }
