@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -35,22 +34,16 @@ def fixture(name: str, pictures: str = "http://pictures.example") -> dict[str, A
     return found
 
 
-@pytest.fixture(scope="module")
-def web() -> Iterator[PictureServer]:
-    with PictureServer() as server:
-        yield server
-
-
 def silent(_addresses: int) -> AbstractContextManager[Advance]:
     return nullcontext(lambda _rows: None)
 
 
-def made_from(name: str, hub: Hub, web: PictureServer, root: Path) -> Normalised:
+def made_from(name: str, hub: Hub, web: PictureServer, root: Path, home: Home | None = None) -> Normalised:
     """The card's samples, pulled from the Hub, or from a folder where the card names no repository.
 
     Where the fixture says what is served, the pictures are fetched from their addresses.
     """
-    golden, card, home = fixture(name, web.url), load_card(name), Home(root / "home")
+    golden, card, home = fixture(name, web.url), load_card(name), home or Home(root / "home")
     files = {path: file_bytes(path, content) for path, content in golden["files"].items()}
     for path, content in golden.get("images", {}).items():
         (root / "images" / path).parent.mkdir(parents=True, exist_ok=True)
