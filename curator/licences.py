@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
+from curator.ledger import read_ledger
+from curator.samples import Samples
 from registry.card import Card, load_card
 from registry.errors import Refusal
 from registry.licence_terms import Verdict, combine, normal_name
@@ -93,6 +96,21 @@ def check_known(terms: Iterable[Terms], *, private: bool, accepted: bool) -> lis
         way_out = "look the terms up and enter them in the cards; or --private; or --accept-licences if you may publish"
         raise Refusal("licences", what, way_out)
     return [what]
+
+
+def check_terms(samples: Iterable[Samples], wanted: Literal["known", "commercial"], where: str) -> None:
+    """Refuse datasets whose terms are not established, or, if so ``wanted``, not free for commercial use."""
+    for folder in {one.folder: one for one in samples}.values():
+        ledger = read_ledger(folder.folder)
+        one = _terms(folder.card.name, folder.card, ledger["without_pictures"] < ledger["kept"])
+        found = combine(one.names)
+        told = ", ".join(name or "not established" for name in one.names)
+        if found.unknown:
+            what = f"asks for known licences, and those of '{one.dataset}' are not ({told})"
+            raise Refusal(where, what, "look them up and enter them in the card, or leave the dataset out")
+        if wanted == "commercial" and not found.commercial:
+            what = f"asks for licences free for commercial use, and those of '{one.dataset}' are not ({told})"
+            raise Refusal(where, what, "leave the dataset out")
 
 
 def _terms(name: str, card: Card | None, pictured: bool) -> Terms:

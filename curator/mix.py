@@ -19,6 +19,7 @@ from curator.categories.general import general, general_categories
 from curator.contamination.mixing import drop_contaminated
 from curator.duplicates.mixing import drop_duplicates
 from curator.measure import measure
+from curator.quotas import wanted_rows
 from curator.reclassify import labels
 from curator.remaining import POSITION, Remaining
 from curator.resolve import Draw, Group, Leaf, Resolver, check_part
@@ -106,7 +107,20 @@ def _drawn_group(group: Group, remaining: Iterator[Remaining]) -> pa.Table:
     import pyarrow as pa
 
     rows = _renumbered(pa.concat_tables([_drawn(member, remaining) for member in group.members]))
+    rows = _within_quotas(rows, group) if group.categories else rows
     return _draw(rows, group.draw, group.seed, f"recipe '{group.name}'")
+
+
+def _within_quotas(rows: pa.Table, group: Group) -> pa.Table:
+    """As many rows of each category as the quotas say: those with the smallest keys, in the order of ``rows``."""
+    import pyarrow as pa
+
+    categories = np.asarray(rows.column("category").to_pylist(), object)
+    counted = _counted(rows, "category")
+    wanted = wanted_rows(counted, group.categories, f"recipe '{group.name}'")
+    by_key = np.argsort(_keys(rows, group.seed), kind="stable")
+    kept = [by_key[categories[by_key] == slug][: wanted[slug]] for slug in counted]
+    return rows.take(pa.array(np.sort(np.concatenate(kept)))) if kept else rows
 
 
 def _drawn(member: Leaf | Group, remaining: Iterator[Remaining]) -> pa.Table:
@@ -178,15 +192,15 @@ def _draw(rows: pa.Table, draw: Draw, seed: int, where: str) -> pa.Table:
     """What a draw takes, in the order of ``rows``: the rows with the smallest keys, so that draws are nested."""
     import pyarrow as pa
 
-    n = rows.num_rows
     if draw.repeat is not None:
-        return _renumbered(pa.concat_tables([rows] * draw.repeat))
+        rows = _renumbered(pa.concat_tables([rows] * draw.repeat))
+    n = rows.num_rows
     if draw.choose is not None and draw.choose > n:
         what = f"{draw.choose:,} rows are asked for and {n:,} are there after filtering"
         raise Refusal(where, what, "choose fewer, loosen a filter, or use repeat")
-    if draw.choose is None and draw.proportion is None:
+    wanted = draw.rows_of(n)
+    if wanted >= n:
         return rows
-    wanted = draw.choose if draw.choose is not None else int((draw.proportion or 0) * n + 0.5)
     taken = np.sort(np.argsort(_keys(rows, seed), kind="stable")[:wanted])
     return rows.take(pa.array(taken))
 

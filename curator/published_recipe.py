@@ -15,7 +15,7 @@ from registry.mix import MixInfo
 from registry.store import dump_json
 
 RECIPE_FILE = "recipe.json"
-_DRAWS = ("proportion", "repeat", "choose")
+_DRAWS = ("proportion", "repeat", "choose", "at_most")
 
 
 def recipe_files(info: MixInfo) -> dict[str, bytes]:
@@ -86,7 +86,12 @@ def _decontaminate(pinned: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in pinned.items() if key != "distance"} | {"benchmarks": [*pinned["benchmarks"]]}
 
 
-_SECTIONS = {"decontaminate": _decontaminate, "dedup": _dedup}
+def _same(said: Any) -> Any:
+    """What needs no names: quotas, a policy."""
+    return said
+
+
+_SECTIONS = {"categories": _same, "decontaminate": _decontaminate, "dedup": _dedup, "licences": _same}
 
 
 def _filters(pinned: list[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
 
 from curator.categories.general import NAME as GENERAL
 from curator.categories.general import General
@@ -15,6 +15,7 @@ from curator.contamination.hits import measure_name as hits_name
 from curator.contamination.questions import BenchmarkTable, find_tables
 from curator.duplicates.scope import NAME as DUPLICATES
 from curator.duplicates.scope import Scope
+from curator.licences import check_terms
 from curator.measure import checked_columns, measure_digest, measure_folder, resolve_model
 from curator.models import Model
 from curator.reclassify import NAME as LABELS
@@ -23,7 +24,7 @@ from curator.samples import Samples, find_samples
 from registry.errors import Refusal, did_you_mean
 from registry.identity import digest, short
 from registry.mix import MIX_VERSION
-from registry.recipe import Bounds, Decontaminate, Dedup, Labels, Recipe, RecipePart, load_recipe
+from registry.recipe import Bounds, Decontaminate, Dedup, Labels, Quota, Recipe, RecipePart, load_recipe
 from registry.store import Home, is_finished
 
 
@@ -51,16 +52,23 @@ class Missing(NamedTuple):
 
 @dataclass(frozen=True)
 class Draw:
-    """How much is taken: exactly one of the three, or all of it once."""
+    """How much is taken: at most one of the first three, and no more than the last."""
 
     proportion: float | None = None
     repeat: int | None = None
     choose: int | None = None
+    at_most: int | None = None
 
     @classmethod
     def of(cls, part: RecipePart) -> Draw:
         """The draw that a part of a recipe asks for."""
-        return cls(part.proportion, part.repeat, part.choose)
+        return cls(part.proportion, part.repeat, part.choose, part.at_most)
+
+    def rows_of(self, there: int) -> int:
+        """How many of so many rows (repeats counted) are taken."""
+        taken = there if self.proportion is None else int(self.proportion * there + 0.5)
+        taken = taken if self.choose is None else self.choose
+        return taken if self.at_most is None else min(taken, self.at_most)
 
     def plain(self) -> dict[str, Any]:
         """JSON form without what was not given."""
@@ -178,12 +186,19 @@ class Group:
     draw: Draw
     dedup: Deduplication | None = None
     decontaminate: Decontamination | None = None
+    categories: Mapping[str, Quota] = field(default_factory=dict)
+    licences: Literal["known", "commercial"] | None = None
 
     def plain(self) -> dict[str, Any]:
         """JSON form; the name is for people and no part of the identity."""
         parts = [member.plain() for member in self.members]
         pinned = {"decontaminate": self.decontaminate, "dedup": self.dedup}
-        said = {name: one.plain() for name, one in pinned.items() if one is not None}
+        said: dict[str, Any] = {name: one.plain() for name, one in pinned.items() if one is not None}
+        if self.categories:
+            quotas = self.categories.items()
+            said["categories"] = {slug: one.model_dump(mode="json", exclude_none=True) for slug, one in quotas}
+        if self.licences:
+            said["licences"] = self.licences
         return {"seed": self.seed, "parts": parts} | said | self.draw.plain()
 
     def dedups(self) -> Iterator[Deduplication]:
@@ -246,7 +261,9 @@ class Resolver:
             )
             for part in recipe.parts
         ]
-        group = Group(recipe.name, recipe.seed, members, draw)
+        group = Group(recipe.name, recipe.seed, members, draw, categories=recipe.categories, licences=recipe.licences)
+        if recipe.licences is not None:
+            check_terms((leaf.samples for leaf in group.leaves()), recipe.licences, f"recipe '{recipe.name}'")
         if recipe.dedup is not None:
             group = replace(group, dedup=self._dedup(group, recipe.dedup))
         if recipe.decontaminate is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -157,6 +158,24 @@ class Decontaminate(StrictModel):
     """Share of a question from which on a sample holds it."""
 
 
+class Quota(StrictModel):
+    """How many rows of one category a recipe takes: exactly one of the three."""
+
+    choose: int | None = Field(default=None, ge=1)
+    """This many, drawn by seed; an error where there are fewer."""
+    at_most: int | None = Field(default=None, ge=0)
+    """No more than this many, drawn by seed; 0 leaves the category out."""
+    share: float | None = Field(default=None, gt=0, le=1)
+    """This share of all rows of the recipe. Rows of categories without a share are all kept, and decide how many that
+    are; where every category has one, as many rows as the scarcest category allows."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Quota:
+        if sum(value is not None for value in (self.choose, self.at_most, self.share)) != 1:
+            raise ValueError("give exactly one of choose, at_most and share")
+        return self
+
+
 class RecipePart(StrictModel):
     """One dataset (or a part of it), or another recipe, and how much of it.
 
@@ -175,6 +194,8 @@ class RecipePart(StrictModel):
     """Every row this many times."""
     choose: int | None = Field(default=None, ge=1)
     """This many rows, drawn by seed."""
+    at_most: int | None = Field(default=None, ge=1)
+    """No more rows than this, after the draw above: a cap for what may grow."""
     filters: dict[str, dict[str, Bounds]] = Field(default_factory=dict)
     """Filter -> column -> bounds."""
     labels: Labels | None = None
@@ -211,10 +232,26 @@ class Recipe(StrictModel):
     """Where the categories come from; without it, from the cards. An inner recipe or a part may say otherwise."""
     decontaminate: Decontaminate | None = None
     """What benchmarks' questions and pictures mean for this recipe; before duplicates are looked for."""
+    categories: dict[str, Quota] = Field(default_factory=dict)
+    """Category -> how many of its rows are taken of all parts together, before a recipe around this one draws."""
+    licences: Literal["known", "commercial"] | None = None
+    """Refuse to build a mix of datasets whose terms nobody has established (known), or that are not free for
+    commercial use either (commercial)."""
     models: dict[str, str] = Field(default_factory=dict)
     """Filter -> the model it measures with, for the filters written in this recipe: a folder, or a repository on the
     Hub (``org/name@revision``). Its files are what counts, not where they lie."""
     note: str | None = None
+
+    @field_validator("categories")
+    @classmethod
+    def _sound_quotas(cls, quotas: dict[str, Quota]) -> dict[str, Quota]:
+        for slug in quotas:
+            if slug not in SLUGS:
+                raise ValueError(f"unknown category '{slug}'{did_you_mean(slug, SLUGS)}")
+        total = sum(Fraction(str(quota.share)) for quota in quotas.values() if quota.share is not None)
+        if total > 1:
+            raise ValueError(f"the shares of categories add up to {float(total):g}, which is more than 1")
+        return quotas
 
     @model_validator(mode="after")
     def _models_are_used(self) -> Recipe:

@@ -271,3 +271,54 @@ def test_an_empty_mix_is_a_mix(home: Home) -> None:
     folder, info = build_mix(home, recipe({"dataset": "chats", "filters": impossible}))
     assert (info.samples, info.images, info.datasets) == (0, 0, {})
     assert len(MixReader(home, folder).rows()) == 0
+
+
+def test_a_cap_holds_after_the_draw_and_takes_the_same_rows_as_a_draw(home: Home) -> None:
+    capped = ids(home, recipe({"dataset": "chats", "at_most": 20}))
+    assert set(capped) == set(ids(home, recipe({"dataset": "chats", "choose": 20})))
+    assert len(ids(home, recipe({"dataset": "chats", "at_most": 1000}))) == 60
+    assert len(ids(home, recipe({"dataset": "pics", "repeat": 3, "at_most": 100}))) == 100
+    assert len(ids(home, recipe({"dataset": "chats", "proportion": 0.5, "at_most": 7}))) == 7
+
+
+def test_quotas_count_the_rows_of_all_parts(home: Home) -> None:
+    parts = [{"dataset": "pics"}, {"dataset": "chats"}]
+    shares = {"mathematics": {"share": 0.25}, "captioning": {"at_most": 30}}
+    _, info = build_mix(home, recipe(*parts, categories=shares))
+    assert info.categories == {"captioning": 30, "mathematics": 20, "text_only": 30}
+    assert info.recipe["categories"] == {"mathematics": {"share": 0.25}, "captioning": {"at_most": 30}}
+    few, more = (
+        set(ids(home, recipe(*parts, categories={"captioning": {"choose": n}, "mathematics": {"at_most": n}})))
+        for n in (5, 9)
+    )
+    assert (len(few), len(more)) == (40, 48)
+    assert few < more, "quotas are nested draws"
+    outer = recipe({"recipe": "inner", "choose": 10})
+    _, info = build_mix(home, outer, {"inner": recipe(*parts, categories={"captioning": {"at_most": 0}}, name="inner")})
+    assert "captioning" not in info.categories
+
+
+def test_a_quota_that_cannot_be_met_names_the_recipe(home: Home) -> None:
+    with pytest.raises(Refusal, match=r"recipe 'm'.*41 rows of category 'captioning' are asked for and 40 are there"):
+        build_mix(home, recipe({"dataset": "pics"}, categories={"captioning": {"choose": 41}}))
+
+
+@pytest.mark.parametrize(
+    ("licence", "wanted", "told"),
+    [
+        ({}, "known", "those of 'pics' are not (not established, not established)"),
+        ({"annotations": "mit"}, "known", "those of 'pics' are not (mit, not established)"),
+        ({"annotations": "mit", "images": "cc-by-nc-4.0"}, "known", None),
+        ({"annotations": "mit", "images": "cc-by-nc-4.0"}, "commercial", "free for commercial use"),
+        ({"annotations": "mit", "images": "CC BY 4.0"}, "commercial", None),
+    ],
+)
+def test_a_mix_asks_for_terms(home: Home, licence: dict[str, str], wanted: str, told: str | None) -> None:
+    write_card(home, "pics", format="caption_pairs", licence=licence)
+    asked = recipe({"dataset": "pics"}, licences=wanted)
+    if told is None:
+        assert build_mix(home, asked)[1].recipe["licences"] == wanted
+        return
+    with pytest.raises(Refusal) as refusal:
+        build_mix(home, asked)
+    assert told in str(refusal.value)

@@ -46,6 +46,18 @@ def test_filters_and_parts_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert again.recipe_digest == info.recipe_digest
 
 
+def test_quotas_caps_and_the_licence_policy_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, _ = make_home(tmp_path, pictures=8)
+    parts = [{"dataset": "shapes", "repeat": 2, "at_most": 10}, {"dataset": "sums"}]
+    quotas = {"captioning": {"share": 0.2}, "text_only": {"at_most": 20}}
+    wanted = {"name": "m", "parts": parts, "categories": quotas, "licences": "known"}
+    _, info = build_mix(home, Recipe.model_validate(wanted))
+    assert info.categories == {"captioning": 5, "text_only": 20}
+    monkeypatch.chdir(tmp_path)
+    _, again = build_mix(home, rebuilt(info, tmp_path))
+    assert again.recipe_digest == info.recipe_digest
+
+
 def test_of_two_bounds_on_a_column_the_tighter_one_is_written() -> None:
     def one(**bounds: float) -> dict[str, Any]:
         return {"filter": "f", "measure_digest": "0", "bounds": {"c": bounds}}
