@@ -21,7 +21,7 @@ from curator.published_recipe import recipe_files
 from registry.card import Card, load_card
 from registry.errors import Refusal
 from registry.identity import short
-from registry.mix import MIX_FILE, MixInfo, MixReader
+from registry.mix import MIX_FILE, MixInfo, MixReader, composition
 from registry.store import Home, dump_json
 
 PUBLICATION_FILE = "publication.json"
@@ -220,7 +220,7 @@ def _small_files(home: Home, plan: Plan, shards: dict[str, Shard]) -> dict[str, 
         "settings": _settings(plan.wish),
         "content_digest": plan.info.content_digest,
         "rows": plan.info.samples,
-        "parts": MixReader(home, plan.folder).parts(),
+        "parts": composition(MixReader(home, plan.folder).rows()),
         "shards": {path: shard.plain() for path, shard in shards.items()},
     }
     return {

@@ -95,6 +95,18 @@ def rows_schema() -> pa.Schema:
     )
 
 
+def composition(rows: pa.Table) -> list[dict[str, Any]]:
+    """``rows`` of a mix and the ``pictures`` that they show, by ``dataset``, ``part`` and ``category``."""
+    import pyarrow.compute as pc
+
+    by = ["dataset", "part", "category"]
+    shown = rows.select(by).append_column("pictures", pc.list_value_length(rows.column("images")))
+    counted = shown.group_by(by).aggregate([([], "count_all"), ("pictures", "sum")])
+    named = counted.rename_columns({"count_all": "rows", "pictures_sum": "pictures"}).select([*by, "rows", "pictures"])
+    found: list[dict[str, Any]] = named.sort_by([(name, "ascending") for name in by]).to_pylist()
+    return found
+
+
 class MixReader:
     """A finished mix: its rows, and the messages they refer to."""
 
@@ -120,13 +132,6 @@ class MixReader:
 
         tables = [table_of(path) for path in sorted(self.folder.glob("rows-*.parquet"))]
         return pa.concat_tables(tables) if tables else rows_schema().empty_table()
-
-    def parts(self) -> list[dict[str, Any]]:
-        """Rows by ``dataset``, ``part`` and ``category``."""
-        counted = self.rows().group_by(["dataset", "part", "category"]).aggregate([([], "count_all")])
-        named = counted.rename_columns({"count_all": "rows"})
-        found: list[dict[str, Any]] = named.sort_by([(name, "ascending") for name in named.column_names]).to_pylist()
-        return found
 
     def messages(self, rows: pa.Table) -> list[list[Message]]:
         """The conversations that these rows refer to, in their order."""

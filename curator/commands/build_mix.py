@@ -12,6 +12,8 @@ from curator.output import note, print_fields, print_json, print_table, progress
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pyarrow as pa
+
     from curator.contamination.questions import BenchmarkTable
     from curator.duplicates.scope import Scope
     from curator.resolve import Missing
@@ -44,6 +46,7 @@ def command(recipe: str, place: Place, home: Path, as_json: bool, dry_run: bool)
     from curator.arrow import import_arrow
     from curator.mix import build_mix, draw_mix
     from curator.resolve import Resolver, missing_clusters, missing_hits, missing_measures
+    from registry.mix import MixReader
     from registry.recipe import load_recipe
     from registry.store import Home
 
@@ -62,14 +65,14 @@ def command(recipe: str, place: Place, home: Path, as_json: bool, dry_run: bool)
         _print_missing(str(data_home.folder("mixes", wanted.name, group.digest())), to_do, as_json)
         return
     if dry_run:
-        info, _ = draw_mix(data_home, group, group.digest())
-        _print(data_home.folder("mixes", wanted.name, group.digest()), info, as_json)
+        info, rows = draw_mix(data_home, group, group.digest())
+        _print(data_home, data_home.folder("mixes", wanted.name, group.digest()), info, rows, as_json)
         return
     _measure(data_home, missing, place)
     _compare(data_home, compared, place)
     _search(data_home, scopes, place)
     folder, info = build_mix(data_home, wanted)
-    _print(folder, info, as_json)
+    _print(data_home, folder, info, MixReader(data_home, folder).rows(), as_json)
 
 
 def _measure(home: Home, missing: list[Missing], place: Place) -> None:
@@ -115,9 +118,16 @@ def _print_missing(path: str, rows: list[dict[str, Any]], as_json: bool) -> None
     note("how many samples the mix holds is known once these are measured")
 
 
-def _print(folder: Path, info: MixInfo, as_json: bool) -> None:
+def _print(home: Home, folder: Path, info: MixInfo, rows: pa.Table, as_json: bool) -> None:
+    from curator.licences import terms_of
+    from registry.mix import composition
+
+    composed = composition(rows)
+    terms = terms_of(home, info.datasets, {one["dataset"] for one in composed if one["pictures"]})
+    licences = {one.dataset: {"annotations": one.annotations, "images": one.images} for one in terms}
     if as_json:
-        print_json({"path": str(folder), **info.model_dump(mode="json", exclude={"recipe"})})
+        told = info.model_dump(mode="json", exclude={"recipe"})
+        print_json({"path": str(folder), **told, "composition": composed, "licences": licences})
         return
     print_fields(
         [
@@ -129,8 +139,26 @@ def _print(folder: Path, info: MixInfo, as_json: bool) -> None:
         ]
     )
     click.echo()
-    parts = [(p.dataset, p.part, p.available, sum(p.dropped.values()), p.chosen) for p in info.parts]
-    print_table(("dataset", "part", "available", "dropped", "in the mix"), parts)
+    print_table(
+        ("dataset", "part", "category", "samples", "share", "pictures shown", "licence", "of its pictures"),
+        [
+            (
+                *(one[name] for name in ("dataset", "part", "category", "rows")),
+                f"{one['rows'] / info.samples:.1%}",
+                one["pictures"],
+                licences[one["dataset"]]["annotations"] or "not established",
+                (licences[one["dataset"]]["images"] or "not established") if one["pictures"] else "",
+            )
+            for one in composed
+        ],
+    )
+    click.echo()
+    drawn = [(p.dataset, p.part, p.category, p.available, sum(p.dropped.values()), p.chosen) for p in info.parts]
+    print_table(("part of the recipe", "part", "category", "available", "dropped", "in the mix"), drawn)
+    dropped = [(p.dataset, p.part, reason, rows) for p in info.parts for reason, rows in p.dropped.items() if rows]
+    if dropped:
+        click.echo()
+        print_table(("dataset", "part", "dropped by", "samples"), dropped)
     held = [(p.dataset, p.part, name, rows) for p in info.parts for name, rows in p.contamination.items()]
     if held:
         click.echo()

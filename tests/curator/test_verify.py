@@ -16,7 +16,7 @@ from curator.mix import build_mix
 from curator.published import PublishedMix
 from curator.verify import Verdict, check_mix, check_published, worst
 from registry.errors import Refusal
-from registry.mix import MIX_FILE, MixReader
+from registry.mix import MIX_FILE, MixReader, composition
 from registry.recipe import Recipe, RecipePart
 from registry.store import Home, dump_json
 from tests.curator.publish_home import make_home
@@ -59,7 +59,7 @@ def published(home: Home, mix: Path, tmp_path: Path) -> Path:
         shards[path] = exporter.write(out / path, part).plain()
     exporter.close()
     assert len(shards) > 1
-    (out / "publication.json").write_bytes(dump_json({"shards": shards, "parts": reader.parts()}))
+    (out / "publication.json").write_bytes(dump_json({"shards": shards, "parts": composition(reader.rows())}))
     return out
 
 
