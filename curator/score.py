@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from registry.store import Home
     from registry.trial import BenchmarkScore
 
-_FORMATS = "JSON lines or tab-separated text with the columns index and prediction"
+_FORMATS = "JSON lines or tab-separated text with the columns index and"
 
 
-def score_predictions(predictions: Path, table: Path, name: str, rules: str, partial: bool = False) -> Result:
+def score_predictions(
+    predictions: Path, table: Path, name: str, rules: str, partial: bool = False, judge_replies: Path | None = None
+) -> Result:
     """Score a file of predictions against the table of a benchmark.
 
     With ``partial`` questions without a prediction are left out and the result says so; otherwise they are refused.
@@ -34,7 +36,9 @@ def score_predictions(predictions: Path, table: Path, name: str, rules: str, par
     asked = list(benchmark.questions(table))
     replies = {question.index: said[str(question.index)] for question in asked if str(question.index) in said}
     answered = [question for question in asked if question.index in replies]
-    result = benchmark.score(answered if partial else asked, replies, rules)
+    judged = read_predictions(judge_replies, "reply") if judge_replies is not None else {}
+    heard = {question.index: judged[str(question.index)] for question in asked if str(question.index) in judged}
+    result = benchmark.score(answered if partial else asked, replies, rules, heard)
     notes = list(result.notes)
     if len(answered) < len(asked):
         notes.append(f"partial: {len(answered)} of {len(asked)} questions have a prediction")
@@ -43,20 +47,26 @@ def score_predictions(predictions: Path, table: Path, name: str, rules: str, par
     return dataclasses.replace(result, partial=result.partial or len(answered) < len(asked), notes=notes)
 
 
-def read_predictions(path: Path) -> dict[str, str]:
-    """Index text -> reply, from ``.jsonl`` or ``.tsv``. Refusal (file:line) for a bad or second row."""
+def read_predictions(path: Path, column: str = "prediction") -> dict[str, str]:
+    """Index text -> reply, from ``.jsonl`` or ``.tsv``. Refusal (file:line) for a bad or second row.
+
+    Args:
+        path: the file.
+        column: the one that holds the replies.
+    """
+    formats = f"{_FORMATS} {column}"
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise Refusal(
-            str(path), f"predictions cannot be read from {path.suffix or 'a file without ending'}", f"give {_FORMATS}"
+            str(path), f"predictions cannot be read from {path.suffix or 'a file without ending'}", f"give {formats}"
         )
     found: dict[str, str] = {}
-    for line, index, reply in reader(path):
+    for line, index, reply in reader(path, column):
         if index in found:
-            raise Refusal(f"{path}:{line}", f"index {index} has a prediction already", "keep one of them")
+            raise Refusal(f"{path}:{line}", f"index {index} has a {column} already", "keep one of them")
         found[index] = reply
     if not found:
-        raise Refusal(str(path), "no prediction in it", f"give {_FORMATS}")
+        raise Refusal(str(path), f"no {column} in it", f"give {formats}")
     return found
 
 
@@ -70,31 +80,31 @@ def write_answers(path: Path, result: Result, predictions: Path) -> None:
     write_aside(path, text.encode())
 
 
-def _json_lines(path: Path) -> Iterator[tuple[int, str, str]]:
+def _json_lines(path: Path, column: str) -> Iterator[tuple[int, str, str]]:
     with path.open("rb") as file:
         for line, raw in enumerate(file, start=1):
             if not raw.strip():
                 continue
             try:
                 row = json.loads(raw)
-            except ValueError:
-                raise Refusal(f"{path}:{line}", "not a JSON object", f"give {_FORMATS}") from None
-            yield line, *_index_and_reply(path, line, row)
+            except (ValueError, RecursionError):
+                raise Refusal(f"{path}:{line}", "not a JSON object", f"give {_FORMATS} {column}") from None
+            yield line, *_index_and_reply(path, line, row, column)
 
 
-def _index_and_reply(path: Path, line: int, row: Any) -> tuple[str, str]:
-    if not isinstance(row, dict) or "index" not in row or "prediction" not in row:
+def _index_and_reply(path: Path, line: int, row: Any, column: str) -> tuple[str, str]:
+    if not isinstance(row, dict) or "index" not in row or column not in row:
         keys = ", ".join(map(str, row)) if isinstance(row, dict) else type(row).__name__
-        raise Refusal(f"{path}:{line}", f"no index and prediction in it ({keys[:80]})", f"give {_FORMATS}")
-    index, reply = row["index"], row["prediction"]
+        raise Refusal(f"{path}:{line}", f"no index and {column} in it ({keys[:80]})", f"give {_FORMATS} {column}")
+    index, reply = row["index"], row[column]
     if not isinstance(index, (int, str)) or not isinstance(reply, (str, int, float, type(None))):
-        raise Refusal(f"{path}:{line}", "index or prediction is not plain text", f"give {_FORMATS}")
+        raise Refusal(f"{path}:{line}", f"index or {column} is not plain text", f"give {_FORMATS} {column}")
     return _index_text(str(index)), "" if reply is None else str(reply)
 
 
-def _tab_separated(path: Path) -> Iterator[tuple[int, str, str]]:
-    for line, cells in read_cells(path, ("index", "prediction")):
-        yield line, _index_text(cells["index"]), cells["prediction"]
+def _tab_separated(path: Path, column: str) -> Iterator[tuple[int, str, str]]:
+    for line, cells in read_cells(path, ("index", column)):
+        yield line, _index_text(cells["index"]), cells[column]
 
 
 def _index_text(index: str) -> str:
@@ -103,7 +113,7 @@ def _index_text(index: str) -> str:
     return str(int(bare)) if bare.isdecimal() else bare
 
 
-_READERS: Mapping[str, Callable[[Path], Iterator[tuple[int, str, str]]]] = {
+_READERS: Mapping[str, Callable[[Path, str], Iterator[tuple[int, str, str]]]] = {
     ".jsonl": _json_lines,
     ".tsv": _tab_separated,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, cast
 
 from registry import discovery
@@ -16,8 +17,17 @@ from registry.errors import Refusal
 
 PACKAGE = "registry.benchmarks"
 
+LLAVA, DEFAULT = "llava", "default"
+STYLES = (LLAVA, DEFAULT)
+"""Prompts of the published scorer for LLaVA-1.5, and for models that it has no prompt of their own for."""
+
 Index = int | str
 """Name of a prompt in its table: int when every index of the table is one, else text."""
+
+
+Judged = Mapping[Index, str]
+"""What a judge (a language model) wrote about replies."""
+NOBODY: Judged = MappingProxyType({})
 
 
 def _no_image() -> None:
@@ -60,6 +70,8 @@ class Answer:
     extracted: str
     """Letter, ``Z``, ``Yes``, ``No``, ``Unknown`` or a normalised text; empty when nothing could be made of it."""
     hit: bool
+    judged: bool = False
+    """True when the rules could not read the reply and a judge's word was taken."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +81,21 @@ class Result:
     benchmark: str
     version: int
     rules: str
+    headline: str
+    """The key of ``metrics`` that is published."""
     score: float
     """0..100; equal to ``metrics[PRIMARY]`` and to :func:`score_of_items`."""
     metrics: dict[str, float]
     breakdown: dict[str, float]
     """Category -> figure in the benchmark's own unit (0..100; MME tasks 0..200)."""
     items: dict[str, float]
-    """Group -> 0..1, the unit of a paired bootstrap; ``score = 100 * mean over strata of mean of items``."""
+    """Group -> its part of the score, the unit of a paired bootstrap; 0..1, or more where groups differ in size.
+    ``score = 100 * mean over strata of mean of items``."""
     strata: dict[str, str] = field(default_factory=dict)
     """Group -> stratum; empty means all groups are in one, so that the score is the plain mean of the items."""
     answers: list[Answer] = field(default_factory=list)
     unresolved: int = 0
-    """Replies no rule could read. They count as wrong; no judge is asked and nothing is drawn at random."""
+    """Replies that no rule and no judge could read. They count as wrong; nothing is drawn at random."""
     partial: bool = False
     """True when the score does not cover the whole benchmark."""
     notes: list[str] = field(default_factory=list)
@@ -91,12 +106,13 @@ class Result:
             "benchmark": self.benchmark,
             "version": self.version,
             "rules": self.rules,
-            "score": self.score,
-            "metrics": self.metrics,
+            "primary": {"name": self.headline, "value": self.metrics[self.headline]},
+            "scores": self.metrics,
             "breakdown": self.breakdown,
             "groups": len(self.items),
             "questions": len(self.answers),
             "unresolved": self.unresolved,
+            "judged": sum(answer.judged for answer in self.answers),
             "partial": self.partial,
             "notes": self.notes,
         }
@@ -128,11 +144,16 @@ class Benchmark(Protocol):
     def questions(self, table: Path, limit: int | None = None) -> Iterator[Question]:
         """The prompts of a published table in its order, at most ``limit``; Refusal with file:line for a bad one."""
 
-    def prompt(self, question: Question) -> str:
-        """The text part of the user's turn; the picture goes before it."""
+    def prompt(self, question: Question, style: str = LLAVA) -> str:
+        """The text part of the user's turn, in one of :data:`STYLES`; the picture goes before it."""
 
-    def score(self, questions: Sequence[Question], replies: Mapping[Index, str], rules: str) -> Result:
-        """Score ``replies``, which must hold one for every question; others are ignored."""
+    def score(
+        self, questions: Sequence[Question], replies: Mapping[Index, str], rules: str, judged: Judged = NOBODY
+    ) -> Result:
+        """Score ``replies``, which must hold one for every question; others are ignored.
+
+        ``judged`` is what a judge said of replies that the rules cannot read; of all, where only a judge scores.
+        """
 
 
 def names() -> list[str]:

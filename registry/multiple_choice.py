@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from registry.answers import check_rules, option_letter
-from registry.benchmark import Answer, Index, Question, Result, check_replies
+from registry.benchmark import DEFAULT, LLAVA, NOBODY, Answer, Index, Judged, Question, Result, check_replies
 from registry.errors import Refusal
 from registry.table import MISSING_WORDS, Row, reply_as_read
 
@@ -37,13 +37,24 @@ _REQUESTS = {
 }
 
 
-def prompt(question: Question) -> str:
-    """LLaVA's form: hint, question, one line per option, the request; no line end after it."""
+def prompt(question: Question, style: str = LLAVA) -> str:
+    """LLaVA's form: hint, question, one line per option, the request; no line end after it. Or the default one."""
     hint = question.row.get("hint")
+    if style == DEFAULT:
+        return _default_prompt(question, hint)
     lines = [*([hint] if hint else []), question.text]
     lines += [f"{letter}. {text}" for letter, text in question.options.items()]
     body = "\n".join(lines)
     return f"{body}\n{_REQUESTS[bool(question.options), bool(_CHINESE.search(body))]}"
+
+
+def _default_prompt(question: Question, hint: str | None) -> str:
+    """Hint, question and options under their names; every line ends, the last one behind a blank."""
+    lines = [*([f"Hint: {hint}"] if hint else []), f"Question: {question.text}"]
+    if question.options:
+        lines += ["Options:", *(f"{letter}. {text}" for letter, text in question.options.items())]
+        lines.append("Please select the correct answer from the options above. ")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def circular_group(row: Row) -> str:
@@ -60,15 +71,22 @@ class Identity:
     version: int
 
 
-def score(benchmark: Identity, questions: Sequence[Question], replies: Mapping[Index, str], rules: str) -> Result:
+def score(
+    benchmark: Identity,
+    questions: Sequence[Question],
+    replies: Mapping[Index, str],
+    rules: str,
+    judged: Judged = NOBODY,
+) -> Result:
     """Accuracy over groups: a group counts when every prompt of it is answered right.
 
     With groups of one prompt that is the plain accuracy. A group is scored only if its main prompt (whose index is
-    the group's name) is there; whatever variants are there must all be right. The main prompt gives the category.
+    the group's name) is there; whatever variants are there must all be right. The main prompt gives the category. What
+    a judge said of a reply without a letter is read by the same rules.
     """
     check_rules(rules)
     check_replies(benchmark.name, questions, replies)
-    answers = [_graded(benchmark.name, question, replies[question.index], rules) for question in questions]
+    answers = [_graded(benchmark.name, q, replies[q.index], rules, judged.get(q.index)) for q in questions]
     mains = {question.group: question for question in questions if str(question.index) == question.group}
     hits = dict.fromkeys(mains, True)
     for answer in answers:
@@ -84,6 +102,7 @@ def score(benchmark: Identity, questions: Sequence[Question], replies: Mapping[I
         benchmark=benchmark.name,
         version=benchmark.version,
         rules=rules,
+        headline="overall",
         score=overall,
         metrics={"overall": overall} | {ABILITIES.get(name, name): mean for name, mean in by_ability.items()},
         breakdown=_means(items, {group: mains[group].category for group in items}),
@@ -107,12 +126,15 @@ def trap_notes(questions: Sequence[Question], replies: Mapping[Index, str]) -> l
     return notes
 
 
-def _graded(benchmark: str, question: Question, reply: str, rules: str) -> Answer:
+def _graded(benchmark: str, question: Question, reply: str, rules: str, judged: str | None) -> Answer:
     if not question.answer:
         where = f"benchmark {benchmark}, index {question.index}"
         raise Refusal(where, "the table has no answer for it", "use a split with answers (dev, val)")
     letter = option_letter(reply_as_read(reply), question.options, rules)
-    return Answer(question.index, question.group, letter or "", letter == question.answer)
+    asked = letter is None and judged is not None
+    if asked:
+        letter = option_letter(judged or "", question.options, rules)
+    return Answer(question.index, question.group, letter or "", letter == question.answer, judged=asked)
 
 
 def _headline(mains: Mapping[str, Question]) -> set[str]:

@@ -23,6 +23,12 @@ _FILE = PathValue(dir_okay=False)
 @click.option(
     "--predictions", type=_FILE, metavar="FILE", help="Replies to score: .jsonl or .tsv with index, prediction."
 )
+@click.option(
+    "--judge-replies",
+    type=_FILE,
+    metavar="FILE",
+    help="What a judge said of predictions that the rules cannot read (index, reply); of all, for llavabench.",
+)
 @click.option("--benchmark", "benchmarks", multiple=True, metavar="NAME", help="Benchmark (repeat for a trial).")
 @click.option("--data", "table", type=_FILE, metavar="TABLE", help="Its published table; default: the one in the home.")
 @click.option("--rules", default="2024-05", show_default=True, metavar="SET", help="Rules that read the replies.")
@@ -44,6 +50,7 @@ def command(trial: str | None, predictions: Path | None, **asked: Any) -> None:
     Examples:
       curator score demo-baseline-s0 --benchmark mme
       curator score --predictions replies.jsonl --data MMBench_DEV_EN.tsv --benchmark mmbench_dev_en --json
+      curator score --predictions replies.jsonl --data LLaVABench.tsv --benchmark llavabench --judge-replies said.jsonl
     """
     if (trial is None) == (predictions is None):
         raise click.UsageError("Give either a TRIAL or --predictions FILE.")
@@ -60,6 +67,7 @@ def _score_predictions(
     rules: str,
     partial: bool,
     answers: Path | None,
+    judge_replies: Path | None,
     **asked: Any,
 ) -> None:
     from curator.score import score_predictions, write_answers
@@ -68,7 +76,7 @@ def _score_predictions(
         raise click.UsageError("--predictions needs one --benchmark NAME.")
     if table is None:
         table = _table_of_home(asked["home"], benchmarks[0])
-    result = score_predictions(predictions, table, benchmarks[0], rules, partial)
+    result = score_predictions(predictions, table, benchmarks[0], rules, partial, judge_replies)
     if answers is not None and not asked["dry_run"]:
         write_answers(answers, result, predictions)
     _print_result(result, asked["as_json"])
@@ -86,8 +94,8 @@ def _score_trial(
 ) -> None:
     if not benchmarks or (table is not None and len(benchmarks) > 1):
         raise click.UsageError("Give --benchmark NAME; with --data TABLE exactly one.")
-    if asked["partial"] or asked["answers"]:
-        raise click.UsageError("--partial and --answers go with --predictions.")
+    if asked["partial"] or asked["answers"] or asked["judge_replies"]:
+        raise click.UsageError("--partial, --answers and --judge-replies go with --predictions.")
     from curator.laboratory import missing_scores
     from curator.score import score_trial
     from curator.study_request import find_table
@@ -115,7 +123,8 @@ def _print_result(result: Result, as_json: bool) -> None:
     if as_json:
         print_json(result.summary())
         return
-    fields = [("benchmark", result.benchmark), ("rules", result.rules), ("score", f"{result.score:.2f}")]
+    headline = (result.headline, f"{result.metrics[result.headline]:.2f}")
+    fields = [("benchmark", result.benchmark), ("rules", result.rules), headline]
     print_fields([*fields, ("unresolved", result.unresolved), ("partial", "yes" if result.partial else None)])
     figures = [("metric", name, round(value, 2)) for name, value in result.metrics.items()]
     figures += [("category", name, round(value, 2)) for name, value in result.breakdown.items()]

@@ -18,11 +18,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from registry.answers import check_rules, yes_no
-from registry.benchmark import Answer, Index, Question, Result, check_replies
+from registry.answers import check_rules
+from registry.benchmark import LLAVA, NOBODY, Index, Judged, Question, Result, check_replies
 from registry.errors import Refusal
 from registry.multiple_choice import trap_notes
-from registry.table import read_questions, reply_as_read
+from registry.table import read_questions
+from registry.yes_no import yes_no_answer
 
 NAME = "mme"
 TITLE = "MME (yes / no, 14 tasks)"
@@ -52,7 +53,7 @@ def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
     return read_questions(table, lambda row: f"{row.cells.get('category')}/{row.cells.get('image_path')}", needs, limit)
 
 
-def prompt(question: Question) -> str:
+def prompt(question: Question, style: str = LLAVA) -> str:  # noqa: ARG001  one for all
     """The question as published: it asks for yes or no itself."""
     return question.text
 
@@ -69,11 +70,11 @@ class _Picture:
         return self.hits[0] and self.hits[1]
 
 
-def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: str) -> Result:
+def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: str, judged: Judged = NOBODY) -> Result:
     """Task scores 0..200, their sums, and the share of the reachable sum as the score."""
     check_rules(rules)
     check_replies(NAME, questions, replies)
-    answers = [_graded(question, replies[question.index]) for question in questions]
+    answers = [yes_no_answer(NAME, question, replies[question.index], judged) for question in questions]
     all_pictures: dict[str, _Picture] = {}
     for question, answer in zip(questions, answers, strict=True):
         all_pictures.setdefault(question.group, _Picture(question.category)).hits.append(answer.hit)
@@ -94,6 +95,7 @@ def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: st
         benchmark=NAME,
         version=VERSION,
         rules=rules,
+        headline="total",
         score=metrics[PRIMARY],
         metrics=metrics,
         breakdown=tasks,
@@ -104,14 +106,6 @@ def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: st
         partial=len(known) < len(TASKS) or len(pictures) < len(all_pictures),
         notes=[*trap_notes(questions, replies), *_notes(known, tasks, len(all_pictures) - len(pictures))],
     )
-
-
-def _graded(question: Question, reply: str) -> Answer:
-    if question.answer not in ("Yes", "No"):
-        where = f"benchmark {NAME}, index {question.index}"
-        raise Refusal(where, f"answer {question.answer!r} is neither Yes nor No", "give the benchmark's own table")
-    extracted = yes_no(reply_as_read(reply))
-    return Answer(question.index, question.group, extracted, extracted == question.answer)
 
 
 def _task_scores(pictures: Mapping[str, _Picture]) -> dict[str, float]:

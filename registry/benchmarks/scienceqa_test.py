@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from registry import multiple_choice
-from registry.benchmark import Index, Question, Result
+from registry.benchmark import LLAVA, NOBODY, Index, Judged, Question, Result
 from registry.table import read_questions
 
 NAME = "scienceqa_test"
@@ -25,11 +25,11 @@ def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
     return read_questions(table, lambda row: str(row.index), ("image", "A", "B", "answer"), limit)
 
 
-def prompt(question: Question) -> str:
+def prompt(question: Question, style: str = LLAVA) -> str:
     """LLaVA's multiple-choice form, the context as hint."""
-    return multiple_choice.prompt(question)
+    return multiple_choice.prompt(question, style)
 
 
-def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: str) -> Result:
+def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: str, judged: Judged = NOBODY) -> Result:
     """Accuracy x 100, overall and by category where the table has one."""
-    return multiple_choice.score(multiple_choice.Identity(NAME, VERSION), questions, replies, rules)
+    return multiple_choice.score(multiple_choice.Identity(NAME, VERSION), questions, replies, rules, judged)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry import multiple_choice
 from registry.answers import check_rules, option_letter
-from registry.benchmark import Answer, Index, Question, Result, check_replies
+from registry.benchmark import LLAVA, NOBODY, Answer, Index, Judged, Question, Result, check_replies
 from registry.errors import Refusal
 from registry.table import question_of, read_table
 
@@ -54,14 +54,16 @@ def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
         yield question_of(content, row, str(row.index))
 
 
-def prompt(question: Question) -> str:
+def prompt(question: Question, style: str = LLAVA) -> str:
     """LLaVA's forms: multiple choice where there are options, else question and short-answer request."""
-    return multiple_choice.prompt(question) if question.options else f"{question.text}\n{REQUEST}"
+    return multiple_choice.prompt(question, style) if question.options else f"{question.text}\n{REQUEST}"
 
 
-def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: str) -> Result:
-    """Accuracy x 100, overall and for the two kinds of question."""
+def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: str, judged: Judged = NOBODY) -> Result:
+    """Accuracy x 100, overall and for the two kinds of question. A judge's replies are refused: the rule needs none."""
     check_rules(rules)
+    if judged:
+        raise Refusal(f"benchmark {NAME}", "is scored without a judge", "leave the judge's replies out")
     check_replies(NAME, questions, replies)
     answers = [_graded(question, replies[question.index], rules) for question in questions]
     items = {answer.group: float(answer.hit) for answer in answers}
@@ -72,6 +74,7 @@ def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: st
         benchmark=NAME,
         version=VERSION,
         rules=rules,
+        headline=PRIMARY,
         score=overall,
         metrics={PRIMARY: overall},
         breakdown=breakdown,

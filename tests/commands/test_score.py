@@ -50,7 +50,7 @@ def test_predictions_are_scored_without_a_model(tmp_path: Path, rules: str) -> N
     assert done.returncode == 0, done.stderr[-2000:]
     expected = json.loads((ARTEFACTS / f"{name}.json").read_text())["expected"][rules]
     result = json.loads(done.stdout)
-    assert result["score"] == pytest.approx(expected["score"])
+    assert result["primary"] == {"name": "overall", "value": pytest.approx(expected["score"])}
     assert (result["rules"], result["unresolved"]) == (rules, expected["unresolved"])
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
     assert "curator.score" in imported
@@ -173,3 +173,49 @@ def test_a_table_that_is_not_there_is_refused(tmp_path: Path, trial: Path) -> No
     done = curator(tmp_path, trial.name, "--benchmark", "seedbench_img")
     assert done.returncode == 1
     assert "the table of benchmark 'seedbench_img' is not there" in done.stderr
+
+
+HEADLINES = {"mme": "total", "hallusionbench": "mean", "llavabench": "relative", "mathvista_mini": "overall"}
+
+
+@pytest.mark.parametrize("name", HEADLINES)
+def test_the_published_figure_is_printed(tmp_path: Path, name: str) -> None:
+    golden = json.loads((ARTEFACTS / f"{name}.json").read_text())
+    given: list[str | Path] = ["--predictions", predictions_of(name, tmp_path), "--data", ARTEFACTS / f"{name}.tsv"]
+    if "judged" in golden:
+        said = tmp_path / "said.jsonl"
+        said.write_text("".join(json.dumps({"index": i, "reply": r}) + "\n" for i, r in golden["judged"].items()))
+        given += ["--judge-replies", said]
+    done = curator(tmp_path, *given, "--benchmark", name, "--rules", "2024-05", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    expected = golden["expected"]["2024-05"]["metrics"]
+    assert result["primary"] == {"name": HEADLINES[name], "value": pytest.approx(expected[HEADLINES[name]])}
+    assert result["scores"] == pytest.approx(expected)
+    assert (result["benchmark"], result["rules"]) == (name, "2024-05")
+
+
+def test_prompts_are_printed_as_they_are_asked(tmp_path: Path) -> None:
+    def prompts(*options: str) -> list[dict[str, object]]:
+        table = str(ARTEFACTS / "mmbench_dev_cn.tsv")
+        command = [
+            sys.executable,
+            "-m",
+            "curator",
+            "prompts",
+            "--data",
+            table,
+            "--benchmark",
+            "mmbench_dev_cn",
+            *options,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+        found: list[dict[str, object]] = json.loads(done.stdout)
+        return found
+
+    assert len(prompts("--json")) == 10
+    llava, default = (prompts("--json", "--limit", "1", "--style", style)[0] for style in ("llava", "default"))
+    lines = "A. 猫\nB. 狗\nC. 鸟\nD. 鱼\n"
+    assert llava == {"index": 0, "prompt": f"图中最大的物体是什么?\n{lines}请直接回答选项字母。"}
+    asks = "Please select the correct answer from the options above. \n"
+    assert default == {"index": 0, "prompt": f"Question: 图中最大的物体是什么?\nOptions:\n{lines}{asks}"}

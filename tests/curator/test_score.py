@@ -104,5 +104,12 @@ def test_answers_are_written_beside_their_prediction(tmp_path: Path, table: Path
     result = score_predictions(path, table, "seedbench_img", "2024-05")
     write_answers(tmp_path / "out" / "answers.jsonl", result, path)
     rows = [json.loads(line) for line in (tmp_path / "out" / "answers.jsonl").read_text().splitlines()]
-    assert rows[1] == {"index": 1, "group": "1", "prediction": "red", "extracted": "A", "hit": False}
+    assert rows[1] == {
+        "index": 1,
+        "group": "1",
+        "prediction": "red",
+        "extracted": "A",
+        "hit": False,
+        "judged": False,
+    }
     assert [row["hit"] for row in rows] == [True, False, False, True]

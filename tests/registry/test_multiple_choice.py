@@ -49,6 +49,14 @@ def test_the_prompt_is_llavas_to_the_character() -> None:
     )
 
 
+def test_the_default_prompt_names_its_parts_and_ends_with_a_line() -> None:
+    assert prompt(question(hint="Look closely."), "default") == (
+        "Hint: Look closely.\nQuestion: What?\nOptions:\nA. red\nB. green\nC. blue\n"
+        "Please select the correct answer from the options above. \n"
+    )
+    assert prompt(Question(1, "1", "What?", {}, "A"), "default") == "Question: What?\n"
+
+
 def test_a_chinese_prompt_is_closed_in_chinese() -> None:
     chinese = Question(1, "1", "这是什么?", {"A": "red"}, "A")
     by_option = Question(1, "1", "What?", {"A": "红"}, "A")

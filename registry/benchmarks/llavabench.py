@@ -1,0 +1,113 @@
+"""LLaVA-Bench (in the wild): 60 open questions about pictures, rated by a judge beside GPT-4's answers.
+
+Table ``LLaVABench.tsv``: index, image, question, gpt4_ans, caption, category (conv, detail, complex). A review's first
+line holds two ratings from 1 to 10, of the reference and of the model:
+
+    relative score = 100 * mean rating of the model / mean rating of the reference
+
+As published, a first line that is not two numbers with one blank or comma between them rates both with -1, which
+stays in the means; such reviews are counted. There is no score without a judge's reviews. Items are a question's rating
+of the model over the mean rating of the reference, so they may be more than 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from registry.answers import check_rules
+from registry.benchmark import LLAVA, NOBODY, Answer, Index, Judged, Question, Result, check_replies
+from registry.errors import Refusal
+from registry.multiple_choice import trap_notes
+from registry.table import question_of, read_table
+
+NAME = "llavabench"
+TITLE = "LLaVA-Bench in the wild (judged)"
+VERSION = 1
+PRIMARY = "relative"
+RANGE = (0.0, 100.0)
+
+REFERENCE = "gpt4_ans"
+
+
+class Ratings(NamedTuple):
+    """What a review gives the reference and the model."""
+
+    reference: float
+    model: float
+
+
+UNREADABLE = Ratings(-1.0, -1.0)
+
+
+def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+    """The prompts; each is a group of its own, its answer is the reference's."""
+    content = read_table(table, ("image", REFERENCE, "caption", "category"))
+    for row in content.rows[:limit]:
+        yield question_of(content, row, str(row.index))
+
+
+def prompt(question: Question, style: str = LLAVA) -> str:  # noqa: ARG001  one for all
+    """The question as published."""
+    return question.text
+
+
+def ratings(review: str) -> Ratings:
+    """The two ratings of a review's first line."""
+    parts = review.split("\n")[0].replace(",", " ").split(" ")
+    try:
+        return Ratings(float(parts[0]), float(parts[1])) if len(parts) == 2 else UNREADABLE
+    except ValueError:
+        return UNREADABLE
+
+
+def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: str, judged: Judged = NOBODY) -> Result:
+    """The relative score, overall and by category, and both means x 10."""
+    check_rules(rules)
+    check_replies(NAME, questions, replies)
+    absent = [question.index for question in questions if question.index not in judged]
+    if absent:
+        what = f"{len(absent)} of {len(questions)} replies have no review by a judge (index {absent[0]} …)"
+        raise Refusal(f"benchmark {NAME}", what, "give the reviews with --judge-replies")
+    reviews = {question.group: ratings(judged[question.index]) for question in questions}
+    overall = _relative(list(reviews.values()))
+    unreadable = sum(review == UNREADABLE for review in reviews.values())
+    mean = sum(review.reference for review in reviews.values()) / len(reviews)
+    by_category: dict[str, list[Ratings]] = {}
+    for question in questions:
+        by_category.setdefault(question.category, []).append(reviews[question.group])
+    return Result(
+        benchmark=NAME,
+        version=VERSION,
+        rules=rules,
+        headline=PRIMARY,
+        score=overall[PRIMARY],
+        metrics=overall,
+        breakdown={name: _relative(members)[PRIMARY] for name, members in sorted(by_category.items())},
+        items={group: review.model / mean for group, review in reviews.items()},
+        answers=[_answer(question, reviews[question.group]) for question in questions],
+        unresolved=unreadable,
+        notes=[*trap_notes(questions, replies), *_notes(unreadable)],
+    )
+
+
+def _answer(question: Question, review: Ratings) -> Answer:
+    """The model's rating; a hit is a reply that is rated no lower than the reference."""
+    known = review != UNREADABLE
+    extracted = f"{review.model:g}" if known else ""
+    return Answer(question.index, question.group, extracted, known and review.model >= review.reference, judged=known)
+
+
+def _relative(reviews: Sequence[Ratings]) -> dict[str, float]:
+    model = sum(review.model for review in reviews) / len(reviews)
+    reference = sum(review.reference for review in reviews) / len(reviews)
+    if not reference:
+        raise Refusal(f"benchmark {NAME}", "the reference's ratings are 0 on average", "look at the judge's replies")
+    return {PRIMARY: 100 * model / reference, "model": 10 * model, "reference": 10 * reference}
+
+
+def _notes(unreadable: int) -> list[str]:
+    if not unreadable:
+        return []
+    return [f"{unreadable} reviews do not begin with two ratings; as published they count as -1 in both means"]
