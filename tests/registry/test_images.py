@@ -133,7 +133,8 @@ def test_the_index_says_where_each_picture_lies(store: ImageStore) -> None:
     assert [(row["width"], row["height"]) for row in rows] == [(4 + n, 9) for n in range(5)]
     assert {row["shard"] for row in rows} == {index.stem}
     for row in rows:
-        assert store.locate(row["sha256"]) == Place(index.stem, row["offset"], row["length"])
+        assert store.locate(row["sha256"]) == Place(index.stem, row["offset"], row["length"], row["crc32"])
+            assert row["crc32"] == zlib.crc32(store.read(row["sha256"]))
 
 
 def test_a_picture_is_stored_once(store: ImageStore) -> None:
