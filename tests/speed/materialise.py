@@ -100,7 +100,8 @@ def limit(home: Home, work: Path) -> int:
         offsets, lengths = (column.to_numpy() for column in places.columns)
         for start in range(0, len(offsets), 512):
             ends = np.cumsum([0, *lengths[start : start + 512]]).astype(np.int32)
-            room = np.concatenate([tar[a : a + b] for a, b in zip(offsets[start:], lengths[start : start + 512])])
+            there = slice(start, start + 512)
+            room = np.concatenate([tar[a : a + b] for a, b in zip(offsets[there], lengths[there], strict=True)])
             data = pa.Array.from_buffers(pa.binary(), len(ends) - 1, [None, pa.py_buffer(ends), pa.py_buffer(room)])
             settings = {"compression": "none", "use_dictionary": False, "write_statistics": False}
             pq.write_table(pa.table({"bytes": data}), work / f"{number}.parquet", **settings)

@@ -67,7 +67,7 @@ def exported(home: Home, mix: Path, work: Path) -> tuple[dict[bytes, int], int, 
 def without_cutting() -> Iterator[None]:
     """Pages of fixed size."""
     settings: Callable[..., dict[str, Any]] = export._writer_settings
-    with patch.object(export, "_writer_settings", lambda *, by_content: settings(by_content=False)):
+    with patch.object(export, "_writer_settings", lambda **_asked: settings(by_content=False)):
         yield
 
 
