@@ -216,7 +216,7 @@ class Exporter:
             raise Refusal("pictures of a row", f"are {ends[-1]:,} bytes", "leave the row out of the mix")
         if ends[-1] > self._room.nbytes:
             self._room = np.empty(ends[-1], np.uint8)
-        room, paths = memoryview(self._room), []
+        room, paths = self._room.data, []
         for sha256, start, stop in zip(digests, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
             self.images.read_into(sha256, room[start:stop], thorough=self._publishing)
             paths.append(f"{sha256}.{picture_extension(bytes(room[start : start + 4]))}")
