@@ -7,7 +7,7 @@ from pathlib import Path
 
 from curator.exporting import drafts
 from curator.exporting.source import Source, Told
-from curator.exporting.tar_shards import TarShard, row, write_shards
+from curator.exporting.tar_shards import row, write_shards
 from registry.store import dump_json, whole_file
 
 VERSION = 1
@@ -21,7 +21,7 @@ dataset = get_train_dataset("FOLDER", task_encoder=…, worker_config=WorkerConf
 
 The samples are crude: `json` holds the conversation, `jpg`, `png`, `0.jpg` … the pictures in the order of its image
 parts, for a cooker of your task encoder. What joins datasets by key wants `index.sqlite` too: `energon prepare`."""
-_DATASET = "__module__: megatron.energon\n__class__: CrudeWebdataset\n"
+_DATASET = {"__module__": "megatron.energon", "__class__": "CrudeWebdataset"}
 
 
 def look(source: Source) -> Told:
@@ -40,12 +40,7 @@ def write(source: Source, folder: Path) -> Told:
     meta.mkdir(exist_ok=True)
     counts = {shard.name: len(shard.starts) for shard in shards}
     (meta / ".info.json").write_bytes(dump_json({"shard_counts": counts}))
-    (meta / "dataset.yaml").write_text(_DATASET)
-    (meta / "split.yaml").write_text(_split(shards))
+    split = {"split_parts": {"train": list(counts), "val": [], "test": []}, "exclude": []}  # a mix is for training
+    for name, described in (("dataset.yaml", _DATASET), ("split.yaml", split)):
+        (meta / name).write_bytes(dump_json(described))  # JSON is YAML too
     return made.told
-
-
-def _split(shards: list[TarShard]) -> str:
-    """Everything is for training: a mix has no other part."""
-    names = "".join(f"\n  - {shard.name}" for shard in shards)
-    return f"exclude: []\nsplit_parts:\n  train:{names}\n  val: []\n  test: []\n"
