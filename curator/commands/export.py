@@ -26,8 +26,8 @@ class Forms(click.Command):
 
         folder = Path(__file__).parents[1] / "exports"
         with formatter.section("Forms"):
-            lines = {name: (folder / f"{name}.py").open(encoding="utf-8").readline() for name in names(folder, ".py")}
-            formatter.write_dl([(name, line.strip('"\n')) for name, line in lines.items()])
+            texts = {name: (folder / f"{name}.py").read_text(encoding="utf-8") for name in names(folder, ".py")}
+            formatter.write_dl([(name, text.splitlines()[0].strip('"')) for name, text in texts.items()])
 
 
 @click.command(name="export", cls=Forms)

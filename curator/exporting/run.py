@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -24,7 +25,7 @@ from curator.exporting.source import Advance, Source, Told
 from curator.licences import Terms, check_known, hub_licences, terms_of
 from registry.discovery import load_module, names, package_folder
 from registry.errors import Refusal
-from registry.identity import digest, short
+from registry.identity import SHORT, digest, short
 from registry.images import ImageStore
 from registry.mix import MixReader
 from registry.store import RECORD, Home, Record, alone, dump_json, is_finished, read_record
@@ -109,15 +110,18 @@ def look(plan: Plan, advance: Advance = lambda _rows: None) -> Summary:
 
 
 def export(plan: Plan, advance: Advance = lambda _rows: None) -> Summary:
-    """Write the export, unless it is there."""
-    if not plan.present:
-        plan.to.parent.mkdir(parents=True, exist_ok=True)
-        with alone(plan.to.parent / f".{plan.to.name}.lock"):
+    """Write the export, unless it is there; what killed runs left beside its place goes."""
+    lock = plan.to.with_name(f".{plan.to.name}.lock")
+    plan.to.parent.mkdir(parents=True, exist_ok=True)
+    if not plan.present or lock.exists() or _asides(plan):
+        with alone(lock):
             try:
                 if not _is_present(plan.to, plan.record):  # another process may have finished it meanwhile
                     _write(plan, advance)
+                for aside in _asides(plan):
+                    shutil.rmtree(aside)
             finally:
-                (plan.to.parent / f".{plan.to.name}.lock").unlink(missing_ok=True)
+                lock.unlink(missing_ok=True)
     try:
         return Summary(**json.loads((plan.to / SUMMARY).read_bytes()))
     except (OSError, ValueError, TypeError) as error:
@@ -165,11 +169,10 @@ def _aside(plan: Plan) -> Iterator[tuple[Path, Path]]:
 
     What a killed run of another export to this place left is removed. Ours stays when it is killed or interrupted.
     """
-    name = f".{plan.to.name}.{short(plan.record.digest)}.aside"
-    for other in plan.to.parent.glob(f".{_literal(plan.to.name)}.{'[0-9a-f]' * len(short(plan.record.digest))}.aside"):
-        if other.name != name:
+    aside = plan.to.with_name(f".{plan.to.name}.{short(plan.record.digest)}.aside")
+    for other in _asides(plan):
+        if other != aside:
             shutil.rmtree(other)
-    aside = plan.to.parent / name
     inner, work = aside / "out", aside / "work"
     inner.mkdir(parents=True, exist_ok=True)
     for left in aside.iterdir():
@@ -183,12 +186,12 @@ def _aside(plan: Plan) -> Iterator[tuple[Path, Path]]:
     except BaseException:
         shutil.rmtree(aside)
         raise
-    shutil.rmtree(aside)
 
 
-def _literal(name: str) -> str:
-    """A name in which nothing means anything to ``glob``."""
-    return "".join(f"[{character}]" if character in "*?[" else character for character in name)
+def _asides(plan: Plan) -> list[Path]:
+    """Folders in which something was made for the place of this export, by whatever run."""
+    pattern = re.compile(rf"\.{re.escape(plan.to.name)}\.[0-9a-f]{{{SHORT}}}\.aside")
+    return [path for path in plan.to.parent.iterdir() if pattern.fullmatch(path.name)]
 
 
 def _is_present(place: Path, record: Record) -> bool:

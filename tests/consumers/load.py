@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -49,8 +50,15 @@ def read_by(python: str, program: str, folder: Path, rows: Sequence[Wanted]) -> 
         given = Path(work) / "rows.json"
         given.write_text(json.dumps(plain), encoding="utf-8")
         reader = READERS / f"read_{program}.py"
+        places = {"ROOT_IMAGE_DIR": str(folder), "MODELSCOPE_CACHE": work, "HF_HOME": work}
         done = subprocess.run(
-            [python, "-P", reader, folder, given], cwd=work, check=False, capture_output=True, text=True, timeout=300
+            [python, "-P", reader, folder, given],
+            cwd=work,
+            env={**os.environ, **places},
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
     if done.returncode:
         sys.stderr.write(done.stdout + done.stderr)

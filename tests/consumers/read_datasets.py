@@ -1,6 +1,7 @@
 """`datasets` reads the parquet. Run by tests.consumers.load; imports nothing of ours."""
 
-# mypy: ignore-errors  the program is installed where this runs, not where it is checked
+# The program is installed where this runs, not where it is checked.
+# mypy: ignore-errors
 from __future__ import annotations
 
 import base64

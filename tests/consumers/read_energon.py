@@ -1,6 +1,7 @@
 """Megatron-Energon's loader reads every row, and its own preparation finds the indexes as ours are."""
 
-# mypy: ignore-errors  the program is installed where this runs, not where it is checked
+# The program is installed where this runs, not where it is checked.
+# mypy: ignore-errors
 from __future__ import annotations
 
 import base64
@@ -24,7 +25,7 @@ def cook(sample):
 
 class Encoder(DefaultTaskEncoder):
     decoder = None
-    cookers = [Cooker(cook)]
+    cookers = (Cooker(cook),)
 
     def batch(self, samples):
         return samples

@@ -1,24 +1,21 @@
 """ms-swift loads every row and puts its pictures where the marks are. Run by tests.consumers.load."""
 
-# mypy: ignore-errors  the program is installed where this runs, not where it is checked
+# The program is installed where this runs, not where it is checked.
+# mypy: ignore-errors
 from __future__ import annotations
 
 import base64
 import json
-import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
-
-folder, rows = sys.argv[1], json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
-os.environ["ROOT_IMAGE_DIR"] = folder
-os.environ["MODELSCOPE_CACHE"] = "cache"
 
 from swift.dataset import load_dataset
 from swift.template.base import Template
 from swift.template.template_inputs import StdTemplateInputs
 from swift.template.vision_utils import load_image
 
+folder, rows = sys.argv[1], json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
 loaded, _ = load_dataset(str(Path(folder) / "train.jsonl"), num_proc=1, strict=True)
 for row, wanted in zip(loaded, rows, strict=True):
     images = row["images"] or []
