@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from curator.export import picture_extension
+from curator.exporting.source import Source
 from registry.errors import Refusal
-from registry.images import ImageStore
 
 IMAGES = "images"
 Place = Callable[[str], str]
@@ -20,8 +20,9 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 class PictureFolder:
     """Copies pictures where an export wants them; what a killed run had copied whole stays."""
 
-    def __init__(self, images: ImageStore, folder: Path) -> None:
-        self._images = images
+    def __init__(self, source: Source, folder: Path) -> None:
+        self._images = source.images
+        self._aside = source.work / "picture"
         self._folder = folder
         self._paths: dict[str, str] = {}
 
@@ -40,9 +41,8 @@ class PictureFolder:
         target = self._folder / path
         if not _holds(target, sha256, len(data)):
             target.parent.mkdir(parents=True, exist_ok=True)
-            aside = target.with_name(f".{target.name}.part")
-            aside.write_bytes(data)
-            aside.replace(target)
+            self._aside.write_bytes(data)
+            self._aside.replace(target)
         return path
 
 

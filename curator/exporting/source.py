@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from curator.export import SHARD_BYTES, SampleTexts, grouped_rows
 from registry.images import ImageStore
 from registry.mix import MixReader
 from registry.sample import IMAGE_MARKER, Message, message_text
-from registry.store import Home
+from registry.store import Home, fsync
 
 ROWS_AT_ONCE = 1024
 IMAGE = "image"
@@ -107,6 +108,14 @@ class Source:
     """A folder for what is needed on the way; it is removed."""
     shard_bytes: int = SHARD_BYTES
     advance: Advance = lambda _rows: None
+
+    @contextlib.contextmanager
+    def whole(self, target: Path) -> Iterator[Path]:
+        """A path to write a file at, which becomes `target` when the block ends: what is at `target` is whole."""
+        aside = self.work / "whole"
+        yield aside
+        fsync(aside)
+        aside.replace(target)
 
     def samples(self) -> Iterator[Sample]:
         """Every row, grouped by dataset as its samples lie: each of their files is read once, from start to end."""

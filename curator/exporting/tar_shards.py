@@ -18,7 +18,6 @@ from curator.export import picture_extension
 from curator.exporting.drafts import Drafts
 from curator.exporting.source import Sample, Source, parts
 from registry.images import ImageStore
-from registry.store import whole_file
 
 KEY_DIGITS = 9
 """At least: keys of equal length sort in the order of the mix."""
@@ -55,7 +54,7 @@ def write_shards(source: Source, drafts: Drafts, folder: Path) -> list[TarShard]
             for _, data, digests in rows:
                 _count(shard, source.images, data, digests)
         else:
-            with whole_file(target) as aside, aside.open("wb") as tar:
+            with source.whole(target) as aside, aside.open("wb") as tar:
                 for position, data, digests in rows:
                     for piece in _files(source.images, f"{position:0{digits}d}", data, digests):
                         tar.write(piece)

@@ -8,7 +8,7 @@ from pathlib import Path
 from curator.exporting import drafts
 from curator.exporting.source import Source, Told
 from curator.exporting.tar_shards import row, write_shards
-from registry.store import dump_json, whole_file
+from registry.store import dump_json
 
 VERSION = 1
 SHARDED = True
@@ -34,7 +34,7 @@ def write(source: Source, folder: Path) -> Told:
     made = drafts.Drafts(source, row)
     shards = write_shards(source, made, folder)
     for shard in shards:
-        with whole_file((folder / shard.name).with_suffix(".tar.idx")) as aside:
+        with source.whole((folder / shard.name).with_suffix(".tar.idx")) as aside:
             aside.write_bytes(struct.pack(f"<{len(shard.starts) + 1}Q", *shard.starts, shard.end))
     meta = folder / META
     meta.mkdir(exist_ok=True)

@@ -9,7 +9,6 @@ from curator.exporting import drafts
 from curator.exporting.picture_folder import PictureFolder, Place
 from curator.exporting.source import IMAGE, Sample, Source, Told, Unfit, refuse_marks
 from registry.sample import IMAGE_MARKER
-from registry.store import whole_file
 
 VERSION = 1
 SHARDED = False
@@ -48,10 +47,10 @@ def look(source: Source) -> Told:
 
 def write(source: Source, folder: Path) -> Told:
     """``data.json`` and ``images/``."""
-    pictures = PictureFolder(source.images, folder)
+    pictures = PictureFolder(source, folder)
     made = drafts.Drafts(source, lambda sample: row(sample, pictures.place), notes)
     made.write_left_out(folder)
-    with whole_file(folder / DATA_FILE) as aside, aside.open("wb") as file:
+    with source.whole(folder / DATA_FILE) as aside, aside.open("wb") as file:
         before = b"[\n"
         for _, line in made:
             file.write(before + line.rstrip(b"\n"))

@@ -12,7 +12,7 @@ from curator.exporting import drafts
 from curator.exporting.picture_folder import PictureFolder, Place
 from curator.exporting.source import IMAGE, Sample, Source, Told, Unfit, refuse_marks
 from registry.sample import IMAGE_MARKER
-from registry.store import dump_json, whole_file
+from registry.store import dump_json
 
 VERSION = 1
 SHARDED = False
@@ -43,10 +43,10 @@ def look(source: Source) -> Told:
 
 def write(source: Source, folder: Path) -> Told:
     """``train.jsonl``, ``dataset_info.json`` and ``images/``."""
-    pictures = PictureFolder(source.images, folder)
+    pictures = PictureFolder(source, folder)
     made = drafts.Drafts(source, lambda sample: row(sample, pictures.place))
     made.write_left_out(folder)
-    with whole_file(folder / DATA_FILE) as aside, aside.open("wb") as file:
+    with source.whole(folder / DATA_FILE) as aside, aside.open("wb") as file:
         file.writelines(line for _, line in made)
     tags = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
     described = {

@@ -8,7 +8,6 @@ from typing import Any
 from curator.exporting import drafts
 from curator.exporting.picture_folder import PictureFolder, Place
 from curator.exporting.source import Sample, Source, Told, parts
-from registry.store import whole_file
 
 VERSION = 1
 SHARDED = False
@@ -38,8 +37,8 @@ def look(source: Source) -> Told:
 
 def write(source: Source, folder: Path) -> Told:
     """``metadata.jsonl`` and ``images/``."""
-    pictures = PictureFolder(source.images, folder)
+    pictures = PictureFolder(source, folder)
     made = drafts.Drafts(source, lambda sample: row(sample, pictures.place))
-    with whole_file(folder / DATA_FILE) as aside, aside.open("wb") as file:
+    with source.whole(folder / DATA_FILE) as aside, aside.open("wb") as file:
         file.writelines(line for _, line in made)
     return made.told

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from curator.export import Exporter
 from curator.exporting.source import Source, Told
-from registry.store import whole_file
 
 VERSION = 1
 SHARDED = True
@@ -37,7 +36,7 @@ def write(source: Source, folder: Path) -> Told:
         for number, part in enumerate(slices):
             target = data / f"train-{number:05d}-of-{len(slices):05d}.parquet"
             if not target.is_file():
-                with whole_file(target) as aside:
+                with source.whole(target) as aside:
                     exporter.write_rows(aside, part)
             source.advance(part.stop - part.start)
     finally:

@@ -165,7 +165,7 @@ def test_a_name_that_is_no_digest_goes_nowhere(made: Made, tmp_path: Path) -> No
 
     images = ImageStore(made[0])
     with pytest.raises(Refusal, match="not named by a sha256"):
-        PictureFolder(images, tmp_path / "in").place("../../../outside")
+        PictureFolder(Source(made[0], MixReader(*made), images, tmp_path), tmp_path / "in").place("../../../outside")
     images.close()
     assert list(tmp_path.iterdir()) == []
 
