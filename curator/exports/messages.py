@@ -19,7 +19,8 @@ from datasets import load_dataset
 mix = load_dataset("imagefolder", data_dir="FOLDER", split="train")
 ```
 
-gives `messages` and `images`, decoded when they are asked for, as TRL takes them; rows have the order of the mix."""
+gives `messages` and `images`, decoded when they are asked for, as TRL takes them; rows have the order of the mix. A
+mix of text alone is loaded as JSON: `load_dataset("json", data_files="FOLDER/metadata.jsonl", split="train")`."""
 _PICTURES = "images_file_names"
 """`datasets` reads the files and calls the column ``images``."""
 
