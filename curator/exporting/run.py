@@ -26,7 +26,6 @@ from curator.licences import Terms, check_known, hub_licences, terms_of
 from registry.discovery import load_module, names, package_folder
 from registry.errors import Refusal
 from registry.identity import SHORT, digest, short
-from registry.images import ImageStore
 from registry.mix import MixReader
 from registry.store import RECORD, Home, Record, alone, dump_json, is_finished, read_record
 
@@ -83,6 +82,7 @@ def plan_export(home: Home, mix: Path, form: str, to: Path, shard_bytes: int = S
         "form_version": module.VERSION,
         "rows_version": EXPORT_VERSION,
         "content_digest": reader.info.content_digest,
+        "mix": reader.record.digest,
     }
     if module.SHARDED:
         settings["shard_bytes"] = shard_bytes
@@ -94,19 +94,15 @@ def plan_export(home: Home, mix: Path, form: str, to: Path, shard_bytes: int = S
         settings=settings,
         command=f"curator export {mix.name} --as {form}",
     )
-    place = Path(os.path.abspath(to.expanduser()))  # noqa: PTH100  a link is not followed: it is no empty place
+    place = Path(os.path.abspath(to))  # noqa: PTH100  a link is not followed: it is no empty place
     terms = terms_of(home, reader.info.datasets, _pictured(reader))
     return Plan(home, reader, form, module, place, shard_bytes, record, terms, _is_present(place, record))
 
 
 def look(plan: Plan, advance: Advance = lambda _rows: None) -> Summary:
     """What an export would hold; nothing is written."""
-    images = ImageStore(plan.home)
-    try:
-        source = Source(plan.home, plan.reader, images, plan.home.aside, plan.shard_bytes, advance)
+    with contextlib.closing(Source(plan.home, plan.reader, plan.home.aside, plan.shard_bytes, advance)) as source:
         return _summary(plan, plan.module.look(source))
-    finally:
-        images.close()
 
 
 def export(plan: Plan, advance: Advance = lambda _rows: None) -> Summary:
@@ -143,12 +139,8 @@ def _summary(plan: Plan, told: Told) -> Summary:
 
 def _write(plan: Plan, advance: Advance) -> None:
     with _aside(plan) as (inner, work):
-        images = ImageStore(plan.home)
-        try:
-            source = Source(plan.home, plan.reader, images, work, plan.shard_bytes, advance)
+        with contextlib.closing(Source(plan.home, plan.reader, work, plan.shard_bytes, advance)) as source:
             told: Told = plan.module.write(source, inner)
-        finally:
-            images.close()
         if not told.rows:
             what = f"no sample can be written as {plan.form}: {', '.join(told.left_out)}"
             raise Refusal(plan.record.name, what, f"choose another form: {', '.join(form_names())}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -97,17 +98,26 @@ class Told:
         self.notes.update(notes)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Source:
-    """A mix that is being exported."""
+    """A mix that is being exported; close it."""
 
     home: Home
     reader: MixReader
-    images: ImageStore
     work: Path
     """A folder for what is needed on the way; it is removed."""
     shard_bytes: int = SHARD_BYTES
     advance: Advance = lambda _rows: None
+
+    @functools.cached_property
+    def images(self) -> ImageStore:
+        """The pictures; opened when they are wanted."""
+        return ImageStore(self.home)
+
+    def close(self) -> None:
+        """Give file descriptors back."""
+        if "images" in vars(self):
+            self.images.close()
 
     @contextlib.contextmanager
     def whole(self, target: Path) -> Iterator[Path]:

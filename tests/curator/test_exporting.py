@@ -15,9 +15,8 @@ from curator.exporting.run import export, form_names, plan_export
 from curator.exporting.source import Sample, Source, Unfit, refuse_marks
 from curator.mix import build_mix
 from registry.errors import Refusal
-from registry.images import ImageStore
 from registry.mix import MixReader
-from registry.recipe import Recipe, RecipePart
+from registry.recipe import Bounds, Recipe, RecipePart
 from registry.sample import Message, conversation
 from registry.store import Home, read_record
 from tests.curator.export_home import make_awkward
@@ -87,6 +86,17 @@ def test_what_is_there_is_left_alone_and_nothing_else_is_written_over(made: Made
     (to / "summary.json").write_text("{")
     with pytest.raises(Refusal, match=r"summary\.json: damaged"):
         export(plan_export(*made, "marked", to))
+
+
+def test_the_same_rows_of_another_mix_are_another_export(made: Made, tmp_path: Path) -> None:
+    """Equal content has equal ids; where the rows come from and what they are called may still differ."""
+    parts = [RecipePart(dataset=name, repeat=2) for name in ("chats", "literal")]
+    bounds = {"image_size": {"short_side_px": Bounds(min=1)}}
+    twin, info = build_mix(made[0], Recipe(name="twin", seed=5, parts=parts, filters=bounds))
+    assert info.content_digest == MixReader(*made).info.content_digest
+    export(plan_export(*made, "messages", tmp_path / "out"))
+    with pytest.raises(Refusal, match="holds another export"):
+        plan_export(made[0], twin, "messages", tmp_path / "out")
 
 
 def test_what_killed_runs_left_is_used_or_removed(made: Made, tmp_path: Path) -> None:
@@ -163,17 +173,16 @@ def test_a_mark_in_a_text_is_found() -> None:
 def test_a_name_that_is_no_digest_goes_nowhere(made: Made, tmp_path: Path) -> None:
     from curator.exporting.picture_folder import PictureFolder
 
-    images = ImageStore(made[0])
+    source = Source(made[0], MixReader(*made), tmp_path)
     with pytest.raises(Refusal, match="not named by a sha256"):
-        PictureFolder(Source(made[0], MixReader(*made), images, tmp_path), tmp_path / "in").place("../../../outside")
-    images.close()
+        PictureFolder(source, tmp_path / "in").place("../../../outside")
+    source.close()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_samples_come_once_with_all_that_is_theirs(made: Made, tmp_path: Path) -> None:
-    images, reader = ImageStore(made[0]), MixReader(*made)
-    found = list(Source(made[0], reader, images, tmp_path).samples())
-    images.close()
+    reader = MixReader(*made)
+    found = list(Source(made[0], reader, tmp_path).samples())
     assert sorted(one.position for one in found) == list(range(len(reader)))
     assert [one.dataset for one in found] == ["chats"] * 14 + ["literal"] * 6
 
