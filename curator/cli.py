@@ -47,6 +47,7 @@ COMMANDS: dict[str, Entry] = {
     "prompts": Entry("prompts", "Print what a benchmark asks, to the character."),
     "select": Entry("select", "Decide by experiment which datasets stay in."),
     "report": Entry("report", "Write the report of a decision: tables, figures, numbers."),
+    "export": Entry("export", "Write a mix in the form that a trainer reads."),
     "publish": Entry("publish", "Publish a mix as a Hub dataset."),
     "lineage": Entry("lineage", "Walk from a decision, score or mix back to the files it came from."),
 }

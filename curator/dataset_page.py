@@ -106,7 +106,7 @@ repetitions of a row from 0, `source_id` names it in its source."""
             if category.slug in self.info.categories
         ]
         columns = ("dataset", "part", "rows", "share", "available", "dropped by filters")
-        return f"## Composition\n\n{_table(columns, parts)}\n\n{_table(('category', 'rows', 'share'), categories)}"
+        return f"## Composition\n\n{table(columns, parts)}\n\n{table(('category', 'rows', 'share'), categories)}"
 
     def _licences(self) -> str:
         rows = []
@@ -123,7 +123,7 @@ repetitions of a row from 0, `source_id` names it in its source."""
         cited = "".join(f"\n- arXiv:{paper}" for paper in papers)
         return (
             "## Licences\n\nEach row stays under the terms of its dataset (column `dataset`); whoever uses all of them "
-            f"together keeps to all of them.\n\n{_table(columns, rows)}"
+            f"together keeps to all of them.\n\n{table(columns, rows)}"
             + (f"\n\nPapers of the datasets:{cited}" if cited else "")
         )
 
@@ -185,7 +185,8 @@ def _dropped(dropped: Mapping[str, int]) -> str:
     return ", ".join(f"{reason}: {count:,}" for reason, count in sorted(dropped.items()) if count) or "-"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of a page."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(_cell(text) for text in line) + " |" for line in lines)
 

@@ -40,7 +40,7 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     kind: str
-    """draw, raw, fetched, samples, model, measures, mix, trial or decision."""
+    """draw, raw, fetched, samples, model, measures, mix, trial, decision or export."""
     name: str
     digest: str
     """Identity: sha256 of the canonical settings this folder was made from."""

@@ -133,7 +133,32 @@ def test_the_index_says_where_each_picture_lies(store: ImageStore) -> None:
     assert [(row["width"], row["height"]) for row in rows] == [(4 + n, 9) for n in range(5)]
     assert {row["shard"] for row in rows} == {index.stem}
     for row in rows:
-        assert store.locate(row["sha256"]) == Place(index.stem, row["offset"], row["length"])
+        assert store.locate(row["sha256"]) == Place(index.stem, row["offset"], row["length"], row["crc32"])
+        assert row["crc32"] == zlib.crc32(store.read(row["sha256"]))
+
+
+def test_a_checked_picture_is_as_it_was_stored_or_refused(store: ImageStore) -> None:
+    """By its checksum, by its digest, and by its digest where an index of before the checksums has none."""
+    [ref] = fill(store, [picture(1)])
+    assert store.read_checked(ref.sha256) == picture(1)
+    place = store.locate(ref.sha256)
+    tar, index = store.home.images / f"{place.shard}.tar", store.home.images / f"{place.shard}.parquet"
+    pq.write_table(pq.read_table(index).drop_columns("crc32"), index)
+    older = ImageStore(store.home)
+    assert older.locate(ref.sha256).crc32 is None
+    assert older.read_checked(ref.sha256) == picture(1)
+    room = memoryview(bytearray(place.length))
+    with tar.open("r+b") as file:
+        file.seek(place.offset + 20)
+        file.write(b"\x55")
+    for one, thorough in ((store, False), (store, True), (older, False)):
+        with pytest.raises(Refusal, match="is damaged"):
+            one.read_into(ref.sha256, room, thorough=thorough)
+    os.truncate(tar, place.offset + 9)
+    with pytest.raises(Refusal, match="cut off"):
+        store.read_checked(ref.sha256)
+    older.close()
+    store.close()
 
 
 def test_a_picture_is_stored_once(store: ImageStore) -> None:

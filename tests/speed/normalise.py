@@ -44,11 +44,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
-def jpeg(chance: random.Random) -> bytes:
+def jpeg(chance: random.Random, quality: int = 92) -> bytes:
     """A picture of soft blobs, 640 x 480."""
     small = Image.frombytes("RGB", (80, 60), chance.randbytes(80 * 60 * 3))
     out = io.BytesIO()
-    small.resize((640, 480), Image.Resampling.BICUBIC).save(out, "JPEG", quality=92)
+    small.resize((640, 480), Image.Resampling.BICUBIC).save(out, "JPEG", quality=quality)
     return out.getvalue()
 
 

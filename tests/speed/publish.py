@@ -66,8 +66,8 @@ def exported(home: Home, mix: Path, work: Path) -> tuple[dict[bytes, int], int, 
 @contextmanager
 def without_cutting() -> Iterator[None]:
     """Pages of fixed size."""
-    settings: Callable[[], dict[str, Any]] = export._writer_settings
-    with patch.object(export, "_writer_settings", lambda: {**settings(), "use_content_defined_chunking": False}):
+    settings: Callable[..., dict[str, Any]] = export._writer_settings
+    with patch.object(export, "_writer_settings", lambda **_asked: settings(by_content=False)):
         yield
 
 
