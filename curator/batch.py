@@ -134,8 +134,8 @@ def with_nulls(values: npt.NDArray[Any], kind: str, missing: npt.NDArray[np.bool
 
 
 def _combined(table: pa.Table, name: str) -> pa.Array:
-    column = table.column(name).combine_chunks()
-    return column.chunk(0) if hasattr(column, "chunk") and column.num_chunks else column
+    column = table.column(name)
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # which copies, of one chunk too
 
 
 def _owners(lists: pa.Array) -> Ints:
