@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from curator.filter_examples import Section
-    from curator.filtering import Wanted
+    from curator.filtering import Measures, Wanted
     from curator.runner import Place
     from curator.samples import Samples
     from registry.store import Home
@@ -77,8 +77,9 @@ def command(
     A filter that needs a model (see --list) runs where one is given for it; the chat template of a model that is
     asked questions is known of a trial, and stands after a # for any other.
 
-    With --bound, samples next to the bound and some drawn at random show what it drops. A dry run shows that too where
-    the measures are here already, and otherwise says what has to be measured first; it writes nothing.
+    With --bound, samples next to the bound and some drawn at random show what it drops. A dry run shows that too and
+    writes nothing: what is not measured yet is measured in memory, and again when it is asked for. Without --bound, or
+    for a filter that needs a model, it says what has to be measured.
 
     \b
     Examples:
@@ -91,7 +92,7 @@ def command(
       curator filter openmoji --model answer_loss=~/llava-1.5-7b#vicuna_v1 --bound answer_loss.answer_loss=lowest:0.2
     """
     from curator.arrow import import_arrow
-    from curator.filtering import chosen_filters, filter_rows, parse_bounds, parse_models, plan_rows
+    from curator.filtering import chosen_filters, filter_rows, look, measure_all, parse_bounds, parse_models, plan_rows
     from curator.samples import find_samples
     from registry.store import Home
 
@@ -108,29 +109,24 @@ def command(
     given = parse_models(models, named)
     names = chosen_filters(named, given)
     planned = plan_rows(data_home, samples, names, given) if dry_run else []
-    if dry_run and (not wanted or any(row["samples"] for row in planned)):
+    if dry_run and (not wanted or any(row["samples"] for row in planned if row["filter"] in given)):
         _print(planned, as_json)
         return
-    _measure(data_home, samples, names, wanted, given, place, None if dry_run else sample_html, as_json)
-
-
-def _measure(
-    home: Home,
-    samples: Samples,
-    names: list[str],
-    wanted: Wanted,
-    models: dict[str, str],
-    place: Place,
-    page: Path | None,
-    as_json: bool,
-) -> None:
-    """Measure what is not measured yet, and show it."""
-    from curator.filter_examples import sections, with_examples
-    from curator.filtering import measure_rows
-
     with progress(f"measure {samples.card.name}", unit="samples") as advance:
-        rows = measure_rows(home, samples, names, wanted, advance, place, models)
-    shown = sections(home, samples, names, wanted, models) if wanted or page else []
+        if dry_run:
+            measures = look(data_home, samples, names, given, advance)
+        else:
+            measures = measure_all(data_home, samples, names, given, place, advance)
+    _show(data_home, samples, measures, wanted, None if dry_run else sample_html, as_json)
+
+
+def _show(home: Home, samples: Samples, measures: Measures, wanted: Wanted, page: Path | None, as_json: bool) -> None:
+    """Say how what was measured is spread, and what the bounds would drop."""
+    from curator.filter_examples import sections, with_examples
+    from curator.filtering import summary_rows
+
+    rows = summary_rows(measures, wanted)
+    shown = sections(samples, measures, wanted) if wanted or page else []
     if page is not None:
         from curator.filter_page import write_filter_page
 

@@ -9,7 +9,7 @@ import pytest
 
 from curator import measure as measure_module
 from curator.bounds import keeps
-from curator.filtering import filter_rows, measure_rows, parse_bounds, plan_rows
+from curator.filtering import filter_rows, measure_all, parse_bounds, plan_rows, summary_rows
 from curator.measure import FILTERS, filter_names, load_filter, measure, wanted_model
 from registry.discovery import load_module
 from registry.errors import Refusal
@@ -124,7 +124,9 @@ def test_a_summary_says_what_each_bound_would_drop_alone(home: Home, tmp_path: P
     samples = make_chats(home, tmp_path, "x", 12)
     assert [row["samples"] for row in plan_rows(home, samples, ["text_length"], {})] == [12]
     wanted = parse_bounds(["text_length.chars=30:", "text_length.turns=1"])
-    rows = {row["column"]: row for row in measure_rows(home, samples, ["text_length", "image_size"], wanted)}
+    rows = {
+        row["column"]: row for row in summary_rows(measure_all(home, samples, ["text_length", "image_size"]), wanted)
+    }
     lengths = sorted(len(f"What is {i} and one?It is {i + 1}.") for i in range(12))
     assert (rows["chars"]["min"], rows["chars"]["max"]) == (lengths[0], lengths[-1])
     assert rows["chars"]["dropped"] == sum(length < 30 for length in lengths)
