@@ -135,13 +135,13 @@ NOISY = st.text(alphabet=st.sampled_from("aB1 \n.#-'é²漢🙂\u0301\u00a0\x07"
 
 
 def odd(word: str) -> bool:
-    """By definition: letters beside digits, or a symbol that is no joiner between two of them."""
+    """By definition: letters beside digits, or beside a symbol inside that is no joiner; no number is odd."""
     core = [kind_here(ord(c)) for c in word]
     plain = [kind < PUNCTUATION for kind in core]
     digits = [kind == DIGIT for kind in core if kind < PUNCTUATION]
     first, last = plain.index(True), len(plain) - 1 - plain[::-1].index(True)
     inner = any(not plain[i] and word[i] not in "'-" for i in range(first, last))
-    return inner or (any(digits) and not all(digits))
+    return not all(digits) and (inner or any(digits))
 
 
 @pytest.mark.parametrize("alphabet", ["abX019 \t\n" + string.punctuation, "abc. ", "ab, 漢é"])
