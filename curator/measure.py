@@ -97,6 +97,11 @@ def resolve_model(home: Home, name: str, given: str | None, *, fetch: bool = Tru
     return model if asked else replace(model, template=None)
 
 
+def columns_read(name: str) -> list[str]:
+    """The columns of the samples that a filter looks at, ``id`` first."""
+    return ["id", *getattr(load_filter(name), "READS", ("messages",))]
+
+
 def missing_library(module: ModuleType) -> str | None:
     """The extra that has to be installed before this filter can measure; None when nothing is missing."""
     library, extra = getattr(module, "LIBRARY", (None, None))
@@ -160,7 +165,7 @@ class MeasureFile:
 def measure_file(task: MeasureFile) -> Iterator[int]:
     """Write one file of a measure; yields the rows done."""
     with _measuring(task.home, task.filter) as (schema, measured):
-        yield from write_measure(task.source, task.target, schema, measured)
+        yield from write_measure(task.source, task.target, schema, measured, columns_read(task.filter))
 
 
 @contextmanager
@@ -189,7 +194,7 @@ def measured_in_memory(home: Home, samples: Samples, name: str, advance: Advance
 
     with _measuring(home, name) as (schema, measured):
         made = [schema.empty_table()]
-        for table in (table for path in samples.files() for table in sample_tables(path)):
+        for table in (table for path in samples.files() for table in sample_tables(path, columns_read(name))):
             made.append(measured(table))
             (advance or (lambda _rows: None))(table.num_rows)
     return pa.concat_tables(made)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from curator.samples import Samples
     from registry.store import Home
 
-MAX_CHARACTERS = 160
-"""Characters of a sample's text that are printed."""
+MAX_CHARACTERS = 80
+"""Characters of a sample's request, and of its answer, that are printed."""
 
 
 @click.command(name="filter")
@@ -148,9 +148,13 @@ def _print_examples(section: Section) -> None:
     """The samples that show what a bound does."""
     click.echo(f"\n{section.title}: {section.counts['dropped']:,} of {section.counts['samples']:,} samples would go")
     plain = [example.plain() for example in section.examples]
-    texts = [f"{one['request']} / {one['answer']}"[:MAX_CHARACTERS] for one in plain]
+    texts = [f"{_shortened(one['request'])} / {_shortened(one['answer'])}" for one in plain]
     rows = [(one["says"], one["value"], one["source_id"], text) for one, text in zip(plain, texts, strict=True)]
     print_table(("", section.column, "row", "text"), rows)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + "…"
 
 
 def _print(rows: list[dict[str, object]], as_json: bool) -> None:

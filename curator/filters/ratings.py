@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 NEEDS_PICTURES = False
+READS = ("ratings",)
 COLUMNS = {name: Column("rating", meaning, "float32") for name, meaning in RATINGS.items()}
 
 

@@ -201,6 +201,15 @@ def test_ratings_come_with_a_pull_and_are_bounded_by_a_recipe(tmp_path: Path) ->
     assert answer(tmp_path, "build-mix", "good.yaml")["samples"] == 5
 
 
+def test_an_answer_is_shown_however_long_its_request_is(home: Home, tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": "why " * 100}, {"from": "gpt", "value": "for no reason"}]
+    write_json(tmp_path / "long" / "rows.json", [{"id": "1", "conversations": turns}])
+    answer(tmp_path, "pull", "chats", "--from", tmp_path / "long")
+    told = curator(tmp_path, "filter", "chats", "--bound", "text_length.words=500:", "--dry-run").stdout
+    assert "why why why" in told
+    assert "… / for no reason" in told
+
+
 @pytest.mark.parametrize(
     ("bound", "told"),
     [
