@@ -33,7 +33,8 @@ _STEP = 32
 """Hashes are made so many at a time: what is left over of a loop would not be vectorised."""
 _FEWEST_BITS = 14
 """16,384 heads: with fewer, texts of a thousand characters meet more windows that only look alike."""
-_MOST_BITS = 28
+_MOST_BITS = 26
+"""256 MB of heads, for a text of 16 MB; in a longer one more windows share a head."""
 
 
 class Windows(NamedTuple):
@@ -70,12 +71,21 @@ def _windows(count: Number, text: FlatText, sample: Ints, n_samples: int, window
     assert text.offsets[-1] - text.offsets[0] < 2**32 - 1, "windows are numbered in 32 bits; an Arrow string holds less"
     starts = np.flatnonzero(np.diff(sample, prepend=-1, append=n_samples))
     most = int((text.offsets[starts[1:]] - text.offsets[starts[:-1]]).max(initial=0))
-    bits = min(max(_FEWEST_BITS, (4 * most).bit_length()), _MOST_BITS)
+    bits = _bits(most, _FEWEST_BITS, _MOST_BITS)
     counted = count(text.data, text.offsets, starts, window, most + 2 * _STEP, bits)
     found = Windows(np.zeros(n_samples, np.int64), np.zeros(n_samples, np.int64))
     for column, values in zip(found, counted, strict=True):
         column[sample[starts[:-1]]] = values
     return found
+
+
+@inlined
+def _bits(n_bytes: int, fewest: int, most: int) -> int:
+    """Bits of a hash that lead into the heads of a sample of so many bytes: a short one keeps to the nearest cache."""
+    bits = fewest
+    while bits < most and 1 << bits < 4 * n_bytes:
+        bits += 1
+    return bits
 
 
 @inlined
@@ -142,8 +152,10 @@ def _counted(
     total, repeated = np.zeros(len(starts) - 1, np.int64), np.zeros(len(starts) - 1, np.int64)
     hashes, before = np.empty(len(units), np.uint32), np.empty(len(units), np.uint32)
     met, heads = np.empty(len(units), np.uint32), np.zeros(1 << bits, np.uint32)
-    shift, least = np.uint32(32 - bits), np.uint32(1)
+    least = np.uint32(1)
     for group in range(len(starts) - 1):
+        n_bytes = offsets[starts[group + 1]] - offsets[starts[group]]
+        shift = np.uint32(32 - _bits(n_bytes, min(_FEWEST_BITS, bits), bits))
         read, found = 0, 0
         for i in range(starts[group], starts[group + 1]):
             begun = units[read:]
