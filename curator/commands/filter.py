@@ -92,7 +92,7 @@ def command(
       curator filter openmoji --model answer_loss=~/llava-1.5-7b#vicuna_v1 --bound answer_loss.answer_loss=lowest:0.2
     """
     from curator.arrow import import_arrow
-    from curator.filtering import chosen_filters, filter_rows, look, measure_all, parse_bounds, parse_models, plan_rows
+    from curator.filtering import chosen_filters, filter_rows, parse_bounds, parse_models, plan_rows
     from curator.samples import find_samples
     from registry.store import Home
 
@@ -112,12 +112,18 @@ def command(
     if dry_run and (not wanted or any(row["samples"] for row in planned if row["filter"] in given)):
         _print(planned, as_json)
         return
-    with progress(f"measure {samples.card.name}", unit="samples") as advance:
-        if dry_run:
-            measures = look(data_home, samples, names, given, advance)
-        else:
-            measures = measure_all(data_home, samples, names, given, place, advance)
+    measures = _measured(data_home, samples, names, given, None if dry_run else place)
     _show(data_home, samples, measures, wanted, None if dry_run else sample_html, as_json)
+
+
+def _measured(home: Home, samples: Samples, names: list[str], models: dict[str, str], place: Place | None) -> Measures:
+    """Measure what is not measured yet; without a place, in memory."""
+    from curator.filtering import look, measure_all
+
+    with progress(f"measure {samples.card.name}", unit="samples") as advance:
+        if place is None:
+            return look(home, samples, names, models, advance)
+        return measure_all(home, samples, names, models, place, advance)
 
 
 def _show(home: Home, samples: Samples, measures: Measures, wanted: Wanted, page: Path | None, as_json: bool) -> None:
