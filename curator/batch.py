@@ -101,6 +101,13 @@ class Batch:
         width, height = (np.asarray(flat.field(name)).astype(np.int64) for name in ("width", "height"))
         return _owners(images), width, height
 
+    def ratings(self) -> tuple[Ints, npt.NDArray[np.object_], npt.NDArray[np.float64]]:
+        """``(sample, name, value)`` of every rating of the batch, flat."""
+        ratings = _combined(self.table, "ratings")
+        flat = ratings.flatten()
+        names = np.asarray(flat.field("name").to_pylist(), np.object_)
+        return _owners(ratings), names, np.asarray(flat.field("value")).astype(np.float64)
+
     def each_picture(self, measure: Callable[[Image], float]) -> tuple[Ints, npt.NDArray[np.float64]]:
         """``(sample, value)`` of every picture; a picture that occurs twice in the batch is decoded once."""
         images = _combined(self.table, "images")
@@ -134,8 +141,8 @@ def with_nulls(values: npt.NDArray[Any], kind: str, missing: npt.NDArray[np.bool
 
 
 def _combined(table: pa.Table, name: str) -> pa.Array:
-    column = table.column(name).combine_chunks()
-    return column.chunk(0) if hasattr(column, "chunk") and column.num_chunks else column
+    column = table.column(name)
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # which copies, of one chunk too
 
 
 def _owners(lists: pa.Array) -> Ints:

@@ -6,7 +6,7 @@ decided by ``order_key``, never by the order of files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +15,14 @@ import numpy.typing as npt
 
 from curator.batch import Column
 from curator.bounds import keeps
-from curator.filtering import QUANTILES, Row, Wanted, short_number
-from curator.measure import load_filter, measure, resolve_model
+from curator.filtering import QUANTILES, Measures, Row, Wanted, short_number
+from curator.measure import load_filter
 from curator.rules import first_text
 from curator.samples import Samples
 from curator.shown import rows_at
 from registry.damage import table_of
 from registry.identity import order_key
 from registry.recipe import Bounds
-from registry.store import Home
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,17 +91,14 @@ class _Pick:
     fate: str
 
 
-def sections(
-    home: Home, samples: Samples, names: list[str], wanted: Wanted, models: Mapping[str, str] | None = None
-) -> list[Section]:
-    """Examples for every bound; without bounds, for every column of these filters, which are measured if need be."""
+def sections(samples: Samples, measures: Measures, wanted: Wanted) -> list[Section]:
+    """Examples for every bound; without bounds, for every measured column."""
     keys = _keys(samples)
     chosen: list[tuple[Section, list[_Pick], pa.ChunkedArray]] = []
-    for name in wanted or names:
+    for name in wanted or measures:
         columns: dict[str, Column] = load_filter(name).COLUMNS
         bounds = wanted.get(name, {})
-        model = resolve_model(home, name, (models or {}).get(name))
-        table = measure(home, samples, name, model=model).columns(["id", *(bounds or columns)])
+        table = measures[name](["id", *(bounds or columns)])
         for column in bounds or columns:
             values, bound = table.column(column), bounds.get(column)
             kept = np.asarray(keeps(table, column, bound)) if bound else None

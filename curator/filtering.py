@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from curator.measure import (
     measure,
     measure_digest,
     measure_folder,
+    measured_in_memory,
     ready_filters,
     resolve_model,
     wanted_model,
@@ -37,22 +38,37 @@ Row = dict[str, object]
 Wanted = dict[str, dict[str, Bounds]]
 """Filter -> column -> bounds."""
 
+Read = Callable[[list[str]], "pa.Table"]
+Measures = Mapping[str, Read]
+"""Filter -> what gives its columns (and ``id``) over all samples, in their order."""
+
+_FOR_EXAMPLE = "for example image_size.aspect=:2.5 or answer_loss.answer_loss=lowest:0.2"
 SHARES = ("lowest", "highest")
 QUANTILES = {"p05": 0.05, "median": 0.5, "p95": 0.95}
 
 
 def parse_bounds(texts: Iterable[str]) -> Wanted:
-    """``image_size.aspect=:2.5`` and the like; raises Refusal for a text of another form or an unknown column."""
+    """``image_size.aspect=:2.5`` and the like.
+
+    Raises:
+        Refusal: a text is of another form, a filter or column is unknown or bounded twice, or nothing could stay.
+    """
+    from pydantic import ValidationError
+
     wanted: Wanted = {}
     for text in texts:
         left, _, right = text.partition("=")
         name, _, column = left.partition(".")
         try:
             bounds = _bounds(right)
+        except ValidationError as error:
+            what = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            raise Refusal(f"--bound {text}", f"is not FILTER.COLUMN=MIN:MAX ({what})", _FOR_EXAMPLE) from None
         except ValueError:
-            way_out = "for example image_size.aspect=:2.5 or answer_loss.answer_loss=lowest:0.2"
-            raise Refusal(f"--bound {text}", "is not FILTER.COLUMN=MIN:MAX", way_out) from None
+            raise Refusal(f"--bound {text}", "is not FILTER.COLUMN=MIN:MAX", _FOR_EXAMPLE) from None
         checked_columns(name, {column: bounds})
+        if column in wanted.get(name, {}):
+            raise Refusal(f"--bound {text}", f"{name}.{column} is bounded twice", "give one MIN:MAX")
         wanted.setdefault(name, {})[column] = bounds
     return wanted
 
@@ -128,26 +144,46 @@ def plan_rows(home: Home, samples: Samples, names: Iterable[str], models: Mappin
     return rows
 
 
-def measure_rows(
+def measure_all(
     home: Home,
     samples: Samples,
     names: Iterable[str],
-    wanted: Wanted,
-    advance: Advance | None = None,
-    place: Place = HERE,
     models: Mapping[str, str] | None = None,
-) -> list[Row]:
-    """Measure (or find) and summarise: one row a column, with what its bounds would drop alone."""
-    rows: list[Row] = []
-    for name, model in [(name, resolve_model(home, name, (models or {}).get(name))) for name in names]:
-        measured = measure(home, samples, name, advance, place, model)
-        rows += _summary(name, measured.columns, wanted.get(name, {}))
-    return rows
+    place: Place = HERE,
+    advance: Advance | None = None,
+) -> Measures:
+    """Measure, or find what is measured."""
+    resolved = [(name, resolve_model(home, name, (models or {}).get(name))) for name in names]
+    return {name: measure(home, samples, name, advance, place, model).columns for name, model in resolved}
 
 
-def _summary(name: str, read: Any, bounds: dict[str, Bounds]) -> list[Row]:
+def look(
+    home: Home,
+    samples: Samples,
+    names: Iterable[str],
+    models: Mapping[str, str] | None = None,
+    advance: Advance | None = None,
+) -> Measures:
+    """As ``measure_all``, without writing anything: what is not measured is measured in memory, unless by a model."""
+    found: dict[str, Read] = {}
+    for name in names:
+        model = resolve_model(home, name, (models or {}).get(name), fetch=False)
+        if is_finished(measure_folder(home, samples, name, measure_digest(samples, name, model))):
+            found[name] = measure(home, samples, name, model=model).columns
+        else:
+            checked_model(name, given=False)
+            found[name] = measured_in_memory(home, samples, name, advance).select
+    return found
+
+
+def summary_rows(measures: Measures, wanted: Wanted) -> list[Row]:
+    """One row a measured column, with what its bounds would drop alone."""
+    return [row for name, read in measures.items() for row in _summary(name, read, wanted.get(name, {}))]
+
+
+def _summary(name: str, read: Read, bounds: dict[str, Bounds]) -> list[Row]:
     columns: dict[str, Column] = load_filter(name).COLUMNS
-    table: pa.Table = read(["id", *columns])
+    table = read(["id", *columns])
     rows: list[Row] = []
     for column, about in columns.items():
         values = table.column(column)

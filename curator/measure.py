@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -96,6 +97,11 @@ def resolve_model(home: Home, name: str, given: str | None, *, fetch: bool = Tru
     return model if asked else replace(model, template=None)
 
 
+def columns_read(name: str) -> list[str]:
+    """The columns of the samples that a filter looks at, ``id`` first."""
+    return ["id", *getattr(load_filter(name), "READS", ("messages",))]
+
+
 def missing_library(module: ModuleType) -> str | None:
     """The extra that has to be installed before this filter can measure; None when nothing is missing."""
     library, extra = getattr(module, "LIBRARY", (None, None))
@@ -121,7 +127,16 @@ def checked_columns(name: str, wanted: dict[str, Bounds]) -> list[str]:
             raise Refusal(f"filter '{name}'", f"measures no '{column}'{hint}", f"it measures: {', '.join(columns)}")
         if columns[column].kind == "string" and bounds.model_fields_set != {"equals"}:
             raise Refusal(f"{name}.{column}", "is a name, no number", "bound it with 'equals' alone")
+        if columns[column].kind != "string" and bounds.equals is not None and not _is_number(bounds.equals):
+            raise Refusal(f"{name}.{column}", f"is a number, and never '{bounds.equals}'", "bound it with MIN:MAX")
     return list(wanted)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def measure_digest(samples: Samples, name: str, model: Model | None = None) -> str:
@@ -149,9 +164,16 @@ class MeasureFile:
 
 def measure_file(task: MeasureFile) -> Iterator[int]:
     """Write one file of a measure; yields the rows done."""
-    module = load_filter(task.filter)
+    with _measuring(task.home, task.filter) as (schema, measured):
+        yield from write_measure(task.source, task.target, schema, measured, columns_read(task.filter))
+
+
+@contextmanager
+def _measuring(home: Home, name: str) -> Iterator[tuple[pa.Schema, Callable[[pa.Table], pa.Table]]]:
+    """The columns of a filter that needs no model, and what gives them for a table of samples."""
+    module = checked_library(name)
     schema = _schema(module.COLUMNS)
-    images = ImageStore(task.home) if module.NEEDS_PICTURES else None
+    images = ImageStore(home) if module.NEEDS_PICTURES else None
 
     def measured(table: pa.Table) -> pa.Table:
         import pyarrow as pa
@@ -160,10 +182,22 @@ def measure_file(task: MeasureFile) -> Iterator[int]:
         return pa.table({"id": table.column("id"), **values}, schema=schema)
 
     try:
-        yield from write_measure(task.source, task.target, schema, measured)
+        yield schema, measured
     finally:
         if images is not None:
             images.close()
+
+
+def measured_in_memory(home: Home, samples: Samples, name: str, advance: Advance | None = None) -> pa.Table:
+    """What ``measure`` would write for a filter that needs no model, over all samples; nothing is written."""
+    import pyarrow as pa
+
+    with _measuring(home, name) as (schema, measured):
+        made = [schema.empty_table()]
+        for table in (table for path in samples.files() for table in sample_tables(path, columns_read(name))):
+            made.append(measured(table))
+            (advance or (lambda _rows: None))(table.num_rows)
+    return pa.concat_tables(made)
 
 
 def measure(

@@ -320,6 +320,7 @@ class _SampleMaker:
             "category": part.category,
             "images": [{"sha256": r.sha256, "width": r.width, "height": r.height} for r in refs],
             "messages": messages,
+            "ratings": raw.ratings,
         }
 
     def _ref(self, picture: Picture) -> ImageRef:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from registry.sample import IMAGE_MARKER
+from registry.sample import IMAGE_MARKER, RATINGS, Rating
 
 Picture = bytes | memoryview | str
 """File bytes (or a view of them), or a path relative to the published folder."""
@@ -14,6 +15,7 @@ Picture = bytes | memoryview | str
 Turn = tuple[str, str]
 """``(role, text)``; pictures are marked ``<image>`` in the text."""
 
+MAX_RATING = 1e9
 MAX_DETAIL = 200
 """Characters of a detail that are kept in ``rejected.parquet``."""
 
@@ -29,6 +31,7 @@ class RawSample:
     """Name of the published file that held the row."""
     place: str = ""
     """That file and the row's line (``rows.jsonl:3``) or number (``rows.parquet#2``) in it."""
+    ratings: list[Rating] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
     """Columns that the card's parts are told apart by -> their values as text."""
 
@@ -74,6 +77,19 @@ def text_of(value: Any, role: str) -> str:
 def optional_text(value: Any) -> str:
     """Text of an optional column: empty when it is missing or not text."""
     return value.strip() if isinstance(value, str) else ""
+
+
+def ratings_of(row: Mapping[str, Any]) -> list[Rating]:
+    """The ratings among the values of a row; one that is missing or null is none."""
+    found: list[Rating] = []
+    for name in RATINGS:
+        value = row.get(name)
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > MAX_RATING:
+            raise Unusable("rating is not a number", f"{name}: {value!r}")
+        found.append({"name": name, "value": float(value)})
+    return found
 
 
 def pictures_of(value: Any) -> list[Picture]:

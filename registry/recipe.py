@@ -24,8 +24,8 @@ class Bounds(StrictModel):
     other bounds drop: 0.2 keeps the fifth with the lowest values.
     """
 
-    min: float | None = None
-    max: float | None = None
+    min: float | None = Field(default=None, allow_inf_nan=False)
+    max: float | None = Field(default=None, allow_inf_nan=False)
     equals: str | None = None
     lowest: float | None = Field(default=None, gt=0, le=1)
     highest: float | None = Field(default=None, gt=0, le=1)
@@ -34,6 +34,8 @@ class Bounds(StrictModel):
     def _one_at_least(self) -> Bounds:
         if all(limit is None for limit in (self.min, self.max, self.equals, self.lowest, self.highest)):
             raise ValueError("give min, max, equals, lowest or highest")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is more than max {self.max:g}: nothing would stay")
         return self
 
 

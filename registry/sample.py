@@ -16,10 +16,17 @@ from registry.identity import canonical_text
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised whenever the meaning of a column changes; part of the identity of every samples folder."""
 
 IMAGE_MARKER = "<image>"
+RATINGS = {
+    "relevance": "how far the answers say what the questions ask for",
+    "visual_dependency": "how far the questions need the pictures",
+    "image_correspondence": "how far the pictures bear out the answers",
+    "formatting": "how well the text is put",
+}
+"""Ratings that publishers ship with their rows (FineVision: 1 to 5, by a model) -> what they rate."""
 ROLES = ("system", "user", "assistant")
 _MARKER = re.compile(r"\n?<image>\n?")
 
@@ -46,10 +53,19 @@ class SampleImage(TypedDict):
     height: int
 
 
+class Rating(TypedDict):
+    """What the publisher's judge thought of a sample; of several turns, of the worst."""
+
+    name: str
+    """One of ``RATINGS``."""
+    value: float
+
+
 def arrow_schema() -> pa.Schema:
     """The columns of ``samples/*/part-*.parquet``."""
     import pyarrow as pa
 
+    rating = pa.struct([("name", pa.string()), ("value", pa.float32())])
     image = pa.struct([("sha256", pa.string()), ("width", pa.int32()), ("height", pa.int32())])
     return pa.schema(
         [
@@ -60,6 +76,7 @@ def arrow_schema() -> pa.Schema:
             ("category", pa.string()),
             ("images", pa.list_(image)),
             ("messages", pa.list_(message_type())),
+            ("ratings", pa.list_(rating)),
         ]
     )
 

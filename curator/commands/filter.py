@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from curator.filter_examples import Section
-    from curator.filtering import Wanted
+    from curator.filtering import Measures, Wanted
     from curator.runner import Place
     from curator.samples import Samples
     from registry.store import Home
 
-MAX_CHARACTERS = 160
-"""Characters of a sample's text that are printed."""
+MAX_CHARACTERS = 80
+"""Characters of a sample's request, and of its answer, that are printed."""
 
 
 @click.command(name="filter")
@@ -77,8 +77,9 @@ def command(
     A filter that needs a model (see --list) runs where one is given for it; the chat template of a model that is
     asked questions is known of a trial, and stands after a # for any other.
 
-    With --bound, samples next to the bound and some drawn at random show what it drops. A dry run shows that too where
-    the measures are here already, and otherwise says what has to be measured first; it writes nothing.
+    With --bound, samples next to the bound and some drawn at random show what it drops. A dry run shows that too and
+    writes nothing: what is not measured yet is measured in memory, and again when it is asked for. Without --bound, or
+    for a filter that needs a model, it says what has to be measured.
 
     \b
     Examples:
@@ -108,29 +109,30 @@ def command(
     given = parse_models(models, named)
     names = chosen_filters(named, given)
     planned = plan_rows(data_home, samples, names, given) if dry_run else []
-    if dry_run and (not wanted or any(row["samples"] for row in planned)):
+    if dry_run and (not wanted or any(row["samples"] for row in planned if row["filter"] in given)):
         _print(planned, as_json)
         return
-    _measure(data_home, samples, names, wanted, given, place, None if dry_run else sample_html, as_json)
+    measures = _measured(data_home, samples, names, given, None if dry_run else place)
+    _show(data_home, samples, measures, wanted, None if dry_run else sample_html, as_json)
 
 
-def _measure(
-    home: Home,
-    samples: Samples,
-    names: list[str],
-    wanted: Wanted,
-    models: dict[str, str],
-    place: Place,
-    page: Path | None,
-    as_json: bool,
-) -> None:
-    """Measure what is not measured yet, and show it."""
-    from curator.filter_examples import sections, with_examples
-    from curator.filtering import measure_rows
+def _measured(home: Home, samples: Samples, names: list[str], models: dict[str, str], place: Place | None) -> Measures:
+    """Measure what is not measured yet; without a place, in memory."""
+    from curator.filtering import look, measure_all
 
     with progress(f"measure {samples.card.name}", unit="samples") as advance:
-        rows = measure_rows(home, samples, names, wanted, advance, place, models)
-    shown = sections(home, samples, names, wanted, models) if wanted or page else []
+        if place is None:
+            return look(home, samples, names, models, advance)
+        return measure_all(home, samples, names, models, place, advance)
+
+
+def _show(home: Home, samples: Samples, measures: Measures, wanted: Wanted, page: Path | None, as_json: bool) -> None:
+    """Say how what was measured is spread, and what the bounds would drop."""
+    from curator.filter_examples import sections, with_examples
+    from curator.filtering import summary_rows
+
+    rows = summary_rows(measures, wanted)
+    shown = sections(samples, measures, wanted) if wanted or page else []
     if page is not None:
         from curator.filter_page import write_filter_page
 
@@ -152,9 +154,13 @@ def _print_examples(section: Section) -> None:
     """The samples that show what a bound does."""
     click.echo(f"\n{section.title}: {section.counts['dropped']:,} of {section.counts['samples']:,} samples would go")
     plain = [example.plain() for example in section.examples]
-    texts = [f"{one['request']} / {one['answer']}"[:MAX_CHARACTERS] for one in plain]
+    texts = [f"{_shortened(one['request'])} / {_shortened(one['answer'])}" for one in plain]
     rows = [(one["says"], one["value"], one["source_id"], text) for one, text in zip(plain, texts, strict=True)]
     print_table(("", section.column, "row", "text"), rows)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + "…"
 
 
 def _print(rows: list[dict[str, object]], as_json: bool) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 VERSION = 2
 NEEDS_PICTURES = True
+READS = ("images",)
 COLUMNS = {
     "grey_deviation": Column("grey levels 0..127.5", "standard deviation of the plainest picture", "float32"),
 }

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 NEEDS_PICTURES = False
+READS = ("images",)
 COLUMNS = {
     "short_side_px": Column("pixels", "shorter side of the smallest picture"),
     "aspect": Column("ratio", "longer by shorter side, of the longest picture", "float32"),

@@ -15,11 +15,11 @@ from curator.batch import Batch, Column, with_nulls
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
 NEEDS_PICTURES = False
 COLUMNS = {
     "odd_word_share": Column(
-        "share 0..1", "words that mix letters and digits or have a symbol inside: codes, file names, links", "float32"
+        "share 0..1", "words that mix letters with digits or with a symbol inside: codes, file names, links", "float32"
     ),
     "function_word_share": Column(
         "share 0..1",

@@ -24,7 +24,7 @@ class Words(NamedTuple):
     all: Ints
     """Runs of characters without blanks that hold a letter or a digit."""
     odd: Ints
-    """Words that mix letters with digits, or have a symbol inside (an apostrophe or hyphen is none)."""
+    """Words with letters that also hold digits, or have a symbol inside (an apostrophe or hyphen is none)."""
     listed: Ints
     """Words that the given list holds."""
 
@@ -101,7 +101,7 @@ def _words(
                 waiting = waiting or (letters + digits > 0 and not _joins(character))
             if (kind == BLANK or at == end) and letters + digits > 0:
                 found[0, i] += 1
-                found[1, i] += inner or (letters > 0 and digits > 0)
+                found[1, i] += letters > 0 and (inner or digits > 0)
                 found[2, i] += digits == 0 and _is_listed(hashed, listed)
                 letters, digits, inner, hashed = 0, 0, False, np.uint64(0)
             if kind == BLANK:

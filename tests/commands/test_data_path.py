@@ -158,10 +158,14 @@ def test_filter_measures_and_shows_what_bounds_would_drop(filled: Home, tmp_path
     assert "40 samples" in table.stderr
 
 
-def test_a_dry_run_of_filter_shows_what_would_go_once_it_is_measured(filled: Home, tmp_path: Path) -> None:
+def test_a_dry_run_of_filter_shows_what_would_go_and_writes_nothing(filled: Home, tmp_path: Path) -> None:
     page, arguments = tmp_path / "p.html", ("filter", "chats", "--bound", "text_length.chars=27:")
-    planned = answer(tmp_path, *arguments, "--dry-run")
+    untouched = file_bytes(filled.path)
+    planned = answer(tmp_path, "filter", "chats", "--filter", "text_length", "--dry-run")
     assert [(row["filter"], row["samples"]) for row in planned] == [("text_length", 40)]
+    unmeasured = answer(tmp_path, *arguments, "--dry-run")
+    assert file_bytes(filled.path) == untouched
+    assert answer(tmp_path, *arguments) == unmeasured
     shown = answer(tmp_path, *arguments, "--sample-html", page)
     assert "text_length.chars at least 27" in page.read_text(encoding="utf-8")
     page.unlink()
@@ -176,6 +180,60 @@ def test_a_dry_run_of_filter_shows_what_would_go_once_it_is_measured(filled: Hom
     assert gone[0]["request"] in told
     assert file_bytes(filled.path) == before
     assert not page.exists()
+
+
+def test_ratings_come_with_a_pull_and_are_bounded_by_a_recipe(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    write_card(home, "rated", format="cauldron")
+    rows: list[dict[str, Any]] = [
+        {"images": [], "texts": [{"user": f"What is {number}?", "assistant": "a number"}], "relevance_min": rating}
+        for number, rating in enumerate([5, 4, 1, None, 2, float("nan")])
+    ]
+    write_json(tmp_path / "rated" / "rows.json", [*rows, {**rows[0], "relevance_min": "five"}])
+    account = answer(tmp_path, "pull", "rated", "--from", tmp_path / "rated", "--policy", "any")
+    assert account["rejected"] == {"rating is not a number": 1}
+    measured = answer(tmp_path, "filter", "rated", "--bound", "ratings.relevance=2:")
+    (row,) = [row for row in measured if row["column"] == "relevance"]
+    assert (row["measured"], row["min"], row["max"], row["dropped"]) == (4, 1, 5, 1)
+    assert [e["request"] for e in row["examples"] if e["fate"] == "dropped"] == ["What is 2?"]
+    recipe = {"name": "good", "parts": [{"dataset": "rated"}], "filters": {"ratings": {"relevance": {"min": 2}}}}
+    write_json(tmp_path / "good.yaml", recipe)
+    assert answer(tmp_path, "build-mix", "good.yaml")["samples"] == 5
+
+
+def test_an_answer_is_shown_however_long_its_request_is(home: Home, tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": "why " * 100}, {"from": "gpt", "value": "for no reason"}]
+    write_json(tmp_path / "long" / "rows.json", [{"id": "1", "conversations": turns}])
+    answer(tmp_path, "pull", "chats", "--from", tmp_path / "long")
+    told = curator(tmp_path, "filter", "chats", "--bound", "text_length.words=500:", "--dry-run").stdout
+    assert "why why why" in told
+    assert "… / for no reason" in told
+
+
+@pytest.mark.parametrize(
+    ("bound", "told"),
+    [
+        ("text_length.chars=9:3", "min 9 is more than max 3: nothing would stay"),
+        ("text_length.chars=nan:", "finite number"),
+        ("text_length.chars=lowest:2", "less than or equal to 1"),
+        ("text_length.chars=:", "give min, max, equals, lowest or highest"),
+        ("text_length.chars=many", "is a number, and never 'many'"),
+        ("text_length.char=3:", "did you mean 'chars'"),
+        ("text_lenght.chars=3:", "did you mean 'text_length'"),
+        ("text_length=3:", "it measures: chars, words"),
+        ("language.language=3:", "bound it with 'equals' alone"),
+    ],
+)
+def test_a_bound_that_cannot_be_meant_is_refused(filled: Home, tmp_path: Path, bound: str, told: str) -> None:
+    assert told in refused(tmp_path, "filter", "chats", "--bound", bound)
+
+
+def test_bounds_that_cannot_be_meant_are_refused_in_recipes_too(filled: Home, tmp_path: Path) -> None:
+    twice = refused(tmp_path, "filter", "chats", "--bound", "text_length.chars=3:", "--bound", "text_length.chars=:9")
+    assert "text_length.chars is bounded twice" in twice
+    recipe = {"name": "w", "parts": [{"dataset": "chats"}], "filters": {"text_length": {"chars": {"min": 9, "max": 3}}}}
+    write_json(tmp_path / "w.yaml", recipe)
+    assert "min 9 is more than max 3" in refused(tmp_path, "build-mix", tmp_path / "w.yaml")
 
 
 def test_reclassify_shows_moves_and_writes_a_page(filled: Home, tmp_path: Path) -> None:

@@ -44,5 +44,7 @@ def batch_of(home: Home, samples: list[dict[str, Any]]) -> Batch:
             shas = [ref.sha256 for ref in refs]
             images = [{"sha256": r.sha256, "width": r.width, "height": r.height} for r in refs]
             names = {"dataset": "x", "part": "all", "source_id": "1", "category": "captioning"}
-            rows.append({"id": sample_id(messages, shas), "images": images, "messages": messages, **names})
+            ratings = [{"name": name, "value": value} for name, value in sample.get("ratings", {}).items()]
+            row = {"images": images, "messages": messages, "ratings": ratings, **names}
+            rows.append({"id": sample_id(messages, shas), **row})
     return Batch(pa.Table.from_pylist(rows, schema=arrow_schema()), ImageStore(home))

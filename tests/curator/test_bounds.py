@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from curator.bounds import keeps
-from curator.filtering import measure_rows, parse_bounds
+from curator.filtering import measure_all, parse_bounds, summary_rows
 from curator.measure import measure
 from curator.mix import NOT_DRAWN, build_mix
 from curator.published_recipe import recipe_files
@@ -81,7 +81,7 @@ def test_a_mix_takes_its_share_of_each_dataset(tmp_path: Path) -> None:
         in_mix = set(MixReader(home, folder).rows().column("id").to_pylist())
         inside = [n for name, n in zip(*table.to_pydict().values(), strict=True) if name in in_mix]
         assert max(inside) <= sorted(table.column("chars").to_pylist())[9]
-    rows = measure_rows(home, one, ["text_length"], parse_bounds(["text_length.chars=highest:0.1"]))
+    rows = summary_rows(measure_all(home, one, ["text_length"]), parse_bounds(["text_length.chars=highest:0.1"]))
     assert next(row["dropped"] for row in rows if row["column"] == "chars") == 36
     again = Recipe.model_validate_json(recipe_files(info)["recipe.json"])
     assert build_mix(home, again)[1].content_digest == info.content_digest

@@ -8,7 +8,7 @@ import pytest
 from curator import normalise as normalise_module
 from curator.filter_examples import AT_EACH, DRAWN, NEAREST, Section, bound_in_words, sections, with_examples
 from curator.filter_page import write_filter_page
-from curator.filtering import measure_rows, parse_bounds
+from curator.filtering import Wanted, measure_all, parse_bounds, summary_rows
 from curator.samples import Samples, find_samples
 from registry.recipe import Bounds
 from registry.store import Home
@@ -20,9 +20,14 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
 
 
+def shown(home: Home, samples: Samples, wanted: Wanted, *names: str) -> list[Section]:
+    """The sections of these bounds, or of all columns of the filters that are named."""
+    return sections(samples, measure_all(home, samples, names or wanted), wanted)
+
+
 def told(home: Home, samples: Samples, bound: str) -> Section:
     """The one section of one bound."""
-    (found,) = sections(home, samples, [], parse_bounds([bound]))
+    (found,) = shown(home, samples, parse_bounds([bound]))
     return found
 
 
@@ -84,7 +89,7 @@ def test_a_name_has_no_neighbours(home: Home, tmp_path: Path) -> None:
 
 
 def test_without_bounds_each_column_is_shown_at_its_quantiles(home: Home, tmp_path: Path) -> None:
-    found = {one.column: one for one in sections(home, make_long(home, tmp_path), ["text_length"], {})}
+    found = {one.column: one for one in shown(home, make_long(home, tmp_path), {}, "text_length")}
     words = found["words"]
     assert words.bound is None
     assert [(one.says, one.value) for one in words.examples] == [
@@ -115,8 +120,8 @@ def test_what_is_shown_depends_on_no_order_and_no_layout_of_files(
 
 def test_rows_of_a_summary_hold_the_examples_of_their_bound(home: Home, tmp_path: Path) -> None:
     samples, wanted = make_long(home, tmp_path), parse_bounds(["text_length.words=30:"])
-    rows = measure_rows(home, samples, ["text_length"], wanted)
-    full = {row["column"]: row for row in with_examples(rows, sections(home, samples, [], wanted))}
+    rows = summary_rows(measure_all(home, samples, ["text_length"]), wanted)
+    full = {row["column"]: row for row in with_examples(rows, shown(home, samples, wanted))}
     assert "examples" not in full["chars"]
     examples = full["words"]["examples"]
     assert isinstance(examples, list)
@@ -135,7 +140,7 @@ def test_rows_of_a_summary_hold_the_examples_of_their_bound(home: Home, tmp_path
 def test_the_page_holds_pictures_values_and_what_was_measured(home: Home, tmp_path: Path) -> None:
     samples, out = make_captions(home, tmp_path, "pics", 12), tmp_path / "out" / "page.html"
     wanted = parse_bounds(["image_size.short_side_px=13:", "text_length.words=4:"])
-    write_filter_page(home, samples, sections(home, samples, [], wanted), out)
+    write_filter_page(home, samples, shown(home, samples, wanted), out)
     page = out.read_text(encoding="utf-8")
     assert page.count("data:image/") == NEAREST * 2 + DRAWN * 2
     assert "12 (dropped, next to the bound)" in page
@@ -143,7 +148,7 @@ def test_the_page_holds_pictures_values_and_what_was_measured(home: Home, tmp_pa
     assert "picture number" in page
     assert "http" not in page
     shutil.rmtree(home.images)
-    write_filter_page(home, samples, sections(home, samples, ["text_length"], {}), out)
+    write_filter_page(home, samples, shown(home, samples, {}, "text_length"), out)
     page = out.read_text(encoding="utf-8")
     assert "data:image/" not in page, "pictures that are gone do not stop the page"
     assert "(median)" in page

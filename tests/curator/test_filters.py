@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from curator import measure as measure_module
+from curator.batch import Batch
 from curator.bounds import keeps
-from curator.filtering import filter_rows, measure_rows, parse_bounds, plan_rows
-from curator.measure import FILTERS, filter_names, load_filter, measure, wanted_model
+from curator.filtering import filter_rows, measure_all, parse_bounds, plan_rows, summary_rows
+from curator.measure import FILTERS, columns_read, filter_names, load_filter, measure, wanted_model
 from registry.discovery import load_module
 from registry.errors import Refusal
 from registry.recipe import Bounds
@@ -30,7 +31,8 @@ def home(tmp_path: Path) -> Home:
 @pytest.mark.parametrize("name", PLAIN)
 def test_samples_measure_what_the_artefact_says(name: str, home: Home) -> None:
     case = json.loads((ARTEFACTS / f"{name}.json").read_text(encoding="utf-8"))
-    batch = batch_of(home, case["samples"])
+    whole = batch_of(home, case["samples"])
+    batch = Batch(whole.table.select(columns_read(name)), whole.images)
     measured = load_module(FILTERS, name, "filter").measure(batch)
     assert list(measured) == list(case["expect"])
     for column, expected in case["expect"].items():
@@ -124,7 +126,9 @@ def test_a_summary_says_what_each_bound_would_drop_alone(home: Home, tmp_path: P
     samples = make_chats(home, tmp_path, "x", 12)
     assert [row["samples"] for row in plan_rows(home, samples, ["text_length"], {})] == [12]
     wanted = parse_bounds(["text_length.chars=30:", "text_length.turns=1"])
-    rows = {row["column"]: row for row in measure_rows(home, samples, ["text_length", "image_size"], wanted)}
+    rows = {
+        row["column"]: row for row in summary_rows(measure_all(home, samples, ["text_length", "image_size"]), wanted)
+    }
     lengths = sorted(len(f"What is {i} and one?It is {i + 1}.") for i in range(12))
     assert (rows["chars"]["min"], rows["chars"]["max"]) == (lengths[0], lengths[-1])
     assert rows["chars"]["dropped"] == sum(length < 30 for length in lengths)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import string
 import unicodedata
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from curator.batch import Batch
 from curator.filters import answer_format, image_size, repetition, text_length, text_noise, word_noise, word_repetition
+from curator.kernels import counts, windows
 from curator.kernels.characters import (
     BLANK,
     CODE_POINTS,
@@ -27,6 +29,7 @@ from curator.kernels.characters import (
     kind_here,
     kinds,
 )
+from curator.kernels.flat_text import flat_text
 from registry.sample import arrow_schema, make_message
 
 TEXT = st.text(alphabet=st.sampled_from("ab \n\té漢字🙂"), max_size=30)
@@ -94,17 +97,68 @@ def test_word_repetition(conversations: list[list[str]]) -> None:
     ]
 
 
+def long_texts(alphabet: str, sizes: list[int], seed: int = 0) -> list[str]:
+    """Drawn characters in which a part of what was said comes again."""
+    chance = random.Random(seed)
+    texts = []
+    for size in sizes:
+        text = "".join(chance.choices(alphabet, k=size))
+        for _ in range(size // 100):
+            start, again = chance.randrange(size), chance.randrange(size)
+            text = text[:again] + text[start : start + 40] + text[again:]
+        texts.append(text)
+    return texts
+
+
+@pytest.mark.parametrize("alphabet", ["ab ", string.ascii_letters + " .", "abcdefgh \n漢字é🙂"])
+def test_repetition_of_long_conversations(alphabet: str) -> None:
+    """Many windows meet others of the same hash here, and numbers of one sample come after those of another."""
+    texts = long_texts(alphabet, [5, 9, 10, 11, 200, 1000, 3000, 40_000, 700, 0, 850, 2000])
+    conversations = [["q", text] for text in texts] + [["q", texts[5], "q", texts[4], "q", texts[5]], ["q"], ["q", ""]]
+    shares = repetition.measure(batch(conversations))["repeated_share"].to_pylist()
+    words = word_repetition.measure(batch(conversations))["repeated_word_share"].to_pylist()
+    assert shares == [None if x is None else pytest.approx(x, abs=1e-6) for x in map(repeated_share, conversations)]
+    assert words == [None if x is None else pytest.approx(x, abs=1e-6) for x in map(repeated_word_share, conversations)]
+    assert any(0.01 < share < 0.99 for share in shares if share is not None)
+
+
+def test_a_repeated_window_is_counted_whatever_else_has_its_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 16 heads every window meets others that only share their head."""
+    monkeypatch.setattr(windows, "_FEWEST_BITS", 4)
+    monkeypatch.setattr(windows, "_MOST_BITS", 4)
+    conversations = [["q", text] for text in long_texts("abcd 漢", [2000, 300])]
+    shares = repetition.measure(batch(conversations))["repeated_share"].to_pylist()
+    assert shares == [pytest.approx(repeated_share(texts), abs=1e-6) for texts in conversations]
+
+
 NOISY = st.text(alphabet=st.sampled_from("aB1 \n.#-'é²漢🙂\u0301\u00a0\x07"), max_size=40)
 
 
 def odd(word: str) -> bool:
-    """By definition: letters beside digits, or a symbol that is no joiner between two of them."""
+    """By definition: letters beside digits, or beside a symbol inside that is no joiner; no number is odd."""
     core = [kind_here(ord(c)) for c in word]
     plain = [kind < PUNCTUATION for kind in core]
     digits = [kind == DIGIT for kind in core if kind < PUNCTUATION]
     first, last = plain.index(True), len(plain) - 1 - plain[::-1].index(True)
     inner = any(not plain[i] and word[i] not in "'-" for i in range(first, last))
-    return inner or (any(digits) and not all(digits))
+    return not all(digits) and (inner or any(digits))
+
+
+@pytest.mark.parametrize("alphabet", ["abX019 \t\n" + string.punctuation, "abc. ", "ab, 漢é"])
+def test_noise_of_long_answers(alphabet: str) -> None:
+    """Longer than the blocks that are counted at a time, with special characters on both sides of their ends."""
+    for answer in [*long_texts(alphabet, [127, 128, 129, 255, 256, 257, 1000]), "a" * 126 + "...." + "b" * 300]:
+        test_noise_of_characters_and_words.hypothesis.inner_test(answer)  # type: ignore[attr-defined]  # hypothesis's
+        test_text_length.hypothesis.inner_test([["q", answer, answer]])  # type: ignore[attr-defined]  # hypothesis's
+
+
+def test_the_kind_of_every_ascii_character_is_that_of_the_table() -> None:
+    made = counts.makeup(flat_text(pa.array([chr(point) for point in range(0x80)])))
+    table = kinds()[:0x80]
+    assert made.letters.tolist() == [kind in (LETTER, UPPER) for kind in table]
+    assert made.capitals.tolist() == [kind == UPPER for kind in table]
+    assert made.digits.tolist() == [kind == DIGIT for kind in table]
+    assert made.special.tolist() == made.longest_run.tolist() == [kind >= PUNCTUATION for kind in table]
 
 
 @settings(max_examples=200, deadline=None)

@@ -68,7 +68,9 @@ def shown(row: dict[str, Any]) -> dict[str, Any]:
     """A sample as fixtures write it."""
     turns = [[m["role"], "".join(p["text"] or f"<{p['type']}>" for p in m["content"])] for m in row["messages"]]
     images = [f"{image['width']}x{image['height']}" for image in row["images"]]
-    return {key: row[key] for key in ("source_id", "part", "category")} | {"images": images, "turns": turns}
+    shown = {key: row[key] for key in ("source_id", "part", "category")} | {"images": images, "turns": turns}
+    ratings = {rating["name"]: rating["value"] for rating in row["ratings"]}
+    return shown | ({"ratings": ratings} if ratings else {})
 
 
 @pytest.mark.parametrize("name", CARDS)

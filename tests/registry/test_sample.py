@@ -129,6 +129,7 @@ def test_a_sample_survives_arrow_unchanged() -> None:
         "category": "science",
         "images": [{"sha256": SHA, "width": 48, "height": 32}],
         "messages": conversation([(USER, "<image>\nWhat?"), (BOT, "red é")]),
+        "ratings": [{"name": "relevance", "value": 4.0}],
     }
     assert pa.Table.from_pylist([row], schema=arrow_schema()).to_pylist() == [row]
     assert list(row) == arrow_schema().names

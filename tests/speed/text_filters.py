@@ -98,8 +98,10 @@ left = list(step.run(iter(documents)))
 tell(spent() - began, [int(document.id) for document in left])
 """
 JUICER = """
-import sys, time, os
+import sys, time, os, tempfile
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+cache = tempfile.TemporaryDirectory()
+os.environ["HF_DATASETS_CACHE"] = cache.name  # or a second run finds what the first has measured
 from loguru import logger
 logger.remove()
 from data_juicer.core.data import NestedDataset
