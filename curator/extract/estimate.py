@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -81,11 +81,13 @@ def sampled(pool: Pool, look: Look) -> Sample:
     """Look at some rows from all over the pool."""
     total, parts = 0, []
     held: Counter[str] = Counter(dict.fromkeys(look.wanted.tests(), 0))
+    columns = [*NEEDED, *look.wanted.reads(pool.schema), *([look.draw.by] if look.draw.by else [])]
     for stretch in _places(pool):
-        rows = _rows(pool, stretch)
+        rows = _rows(pool, stretch, dict.fromkeys(columns))
         total += stretch.rows
-        held += Counter({words: int(mask.sum()) for words, mask in look.wanted.masks(rows).items()})
-        rows = look.wanted.filtered(rows)
+        masks = look.wanted.masks(rows)
+        held += Counter({words: int(mask.sum()) for words, mask in masks.items()})
+        rows = rows.filter(*masks.values())
         keys = keys_of(look.draw.seed, rows["url"], rows["caption"])
         parts.append(strategy(look.draw).places(look.draw, rows, keys, look.looked_up))
     places = np.sort(np.concatenate(parts)) if parts else np.empty(0, np.uint64)
@@ -97,7 +99,7 @@ def looked_over(pool: Pool) -> pl.DataFrame:
     stretch = next(_places(pool), None)
     if stretch is None:
         raise Refusal("--source", "its files have no rows", "check the files")
-    return _rows(pool, replace(stretch, rows=min(stretch.rows, ROWS_TRIED)))
+    return _rows(pool, replace(stretch, rows=min(stretch.rows, ROWS_TRIED)), pool.schema)
 
 
 def estimated(pool: Pool, look: Look, sizes: Mapping[str, int]) -> dict[str, Any]:
@@ -139,14 +141,15 @@ def _outside(least: float, most: float, bound: Bounds) -> bool:
     return (bound.min is not None and most < bound.min) or (bound.max is not None and least > bound.max)
 
 
-def _rows(pool: Pool, stretch: Stretch) -> pl.DataFrame:
-    """Rows as they are, with an address and a caption."""
+def _rows(pool: Pool, stretch: Stretch, columns: Iterable[str]) -> pl.DataFrame:
+    """These columns of rows as they are, with an address and a caption."""
     import polars as pl
 
-    frame = stretch.table.layout.selected(pl.scan_parquet(stretch.table.path, glob=False))
+    frame = stretch.table.layout.selected(pl.scan_parquet(stretch.table.path, glob=False)).select(*columns)
     sound = [pl.col(name).is_not_null() for name in NEEDED]
     try:
-        return frame.slice(stretch.first, stretch.rows).filter(*sound).collect().cast(pl.Schema(pool.schema))
+        found = frame.slice(stretch.first, stretch.rows).filter(*sound).collect()
+        return found.cast({name: pool.schema[name] for name in found.columns})
     except pl.exceptions.PolarsError as error:
         problem = " ".join(str(error).split())
         raise Refusal(str(stretch.table.path), f"cannot be read ({problem})", "download it again") from None

@@ -41,6 +41,11 @@ class Draw:
     cap: int | None = None
     """Rows that ``balance`` takes of one concept at most."""
 
+    @property
+    def by_key(self) -> bool:
+        """Whether a row's place is its key."""
+        return self.strategy == "hash"
+
     def plain(self) -> dict[str, Any]:
         """JSON form, for the identity of a draw."""
         return {"strategy": self.strategy, "seed": self.seed, "by": self.by, "cap": self.cap}

@@ -108,16 +108,17 @@ def looked_at(
     frame = stretch.table.layout.selected(pl.scan_parquet(stretch.table.path, glob=False))
     if not stretch.whole:
         frame = frame.slice(stretch.first, stretch.rows)
-    sound = [pl.col(name).is_not_null() for name in NEEDED]
-    frame = frame.filter(*sound, *look.wanted.cheap()).with_columns(placed.alias(ORDER))
+    frame = frame.filter(*look.wanted.cheap()).with_columns(placed.alias(ORDER))
     columns = list(look.schema) if only is None else [*NEEDED, *only, *look.wanted.read_later(look.schema)]
     frame = frame.filter(in_range).select(*dict.fromkeys(columns), ORDER)
     try:
         found = frame.collect(engine="streaming")
         found = found.cast({name: look.schema[name] for name in found.columns[:-1]})
-        found = look.wanted.kept(found.filter(pl.col("caption").str.contains(r"\S")))
-        keys = pl.Series(KEY, keys_of(look.draw.seed, found["url"], found["caption"]))
-        return found.insert_column(len(found.columns) - 1, keys)
+        # Few rows are left: what is asked of texts is asked of these alone. A test of a null is not true.
+        found = look.wanted.kept(found.filter(pl.col("url").is_not_null(), pl.col("caption").str.strip_chars() != ""))
+        by_key = look.draw.by_key
+        keys = found[ORDER] if by_key else pl.Series(keys_of(look.draw.seed, found["url"], found["caption"]))
+        return found.insert_column(len(found.columns) - 1, keys.alias(KEY))
     except pl.exceptions.PolarsError as error:
         problem = " ".join(str(error).split())
         raise Refusal(str(stretch.table.path), f"cannot be read ({problem})", "download it again") from None

@@ -32,7 +32,7 @@ from registry.store import Home, Record, alone, dump_json, is_finished, read_rec
 if TYPE_CHECKING:
     import polars as pl
 
-EXTRACT_VERSION = 1
+EXTRACT_VERSION = 2
 STAGE = "draws"
 ACCOUNT = "draw.json"
 RESERVE = "reserve"
@@ -150,7 +150,7 @@ def _make(home: Home, asked: Request, pool: Pool, scans: _Scans) -> None:
         command=f"curator extract {asked.name}",
     )
     with home.making(folder_of(home, asked, pool), record) as out:
-        with Tiers(out, asked.tiers, with_place=asked.draw.strategy != "hash") as tiers:
+        with Tiers(out, asked.tiers, with_place=not asked.draw.by_key) as tiers:
             for frame in scans.rows():
                 tiers.add(frame)
                 if tiers.full:
@@ -202,7 +202,8 @@ class _Scans:
             above, factor = last, factor * max(1.05, 1.02 * most / max(1, self._found))
 
     def _range(self, look: Look, above: int, edges: tuple[int, ...]) -> Iterator[pl.DataFrame]:
-        for frame in in_order(self._scanned(look, above, edges), len(edges), self._seen):
+        files = self._scanned(look, above, edges)
+        for frame in in_order(files, len(edges), self._seen, by_key=look.draw.by_key):
             self._found += len(frame)
             yield frame
 

@@ -71,19 +71,17 @@ class Wanted:
         """Tests of the file's own columns without a text: they are applied while it is read."""
         return [test for test in self.tests().values() if not _is_costly(test)]
 
+    def reads(self, columns: Iterable[str]) -> list[str]:
+        """Which of these columns the tests read."""
+        return _read(list(self.tests().values()), columns)
+
     def read_later(self, columns: Iterable[str]) -> list[str]:
         """Which of these columns ``kept`` reads."""
-        costly = [test for test in self.tests().values() if _is_costly(test)]
-        needs = {*_columns(costly), *(("caption", "width", "height") if costly else ())}
-        return [name for name in columns if name in needs]
+        return _read([test for test in self.tests().values() if _is_costly(test)], columns)
 
     def kept(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows for which the other tests hold as well."""
         return _filtered(frame, [test for test in self.tests().values() if _is_costly(test)])
-
-    def filtered(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows for which all tests hold."""
-        return _filtered(frame, list(self.tests().values()))
 
     def masks(self, frame: pl.DataFrame) -> dict[str, pl.Series]:
         """Test in words -> whether it holds, for each row."""
@@ -190,6 +188,12 @@ def _filtered(frame: pl.DataFrame, tests: Sequence[pl.Expr]) -> pl.DataFrame:
         return frame
     measured = with_measures(frame, _columns(tests))
     return frame.filter(measured.select(functools.reduce(operator.and_, tests)).to_series())
+
+
+def _read(tests: Sequence[pl.Expr], columns: Iterable[str]) -> list[str]:
+    """Which of a file's columns these tests read, themselves or as measures."""
+    needs = {*_columns(tests), *(("caption", "width", "height") if tests else ())}
+    return [name for name in columns if name in needs]
 
 
 def _columns(tests: Iterable[pl.Expr]) -> list[str]:
