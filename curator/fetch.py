@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from curator.address import DOWNLOADS
 from curator.fetching.guard import Limits
 from curator.fetching.shards import Row, Shard, outcome_schema, rows_of, write_outcomes
 from curator.fetching.status import ARRIVED
@@ -30,7 +29,7 @@ from curator.fetching.workers import Downloaders, refuse_without_library
 from registry.errors import Refusal
 from registry.identity import canonical, digest, short
 from registry.images import ImageRef, ImageStore
-from registry.store import Home, Record, alone, dump_json, is_finished, read_record
+from registry.store import DOWNLOADS, Home, Record, alone, dump_json, is_finished, read_record
 
 FETCH_VERSION = 1
 REALISED = "realised.parquet"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from curator.options import dry_run_option, fetch_options, home_option, json_option, seed_option
+from curator.options import dry_run_option, fetch_options, fetch_options_in, home_option, json_option, seed_option
 from curator.output import note, print_fields, print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -85,14 +85,13 @@ def command(home: Path, as_json: bool, dry_run: bool, **given: Any) -> None:
       curator extract best --source 'hf://laion/relaion2B-en-research-safe/*.parquet' --sizes 1M \
         --draw top --by similarity --where "caption NOT LIKE '%stock photo%'" --dry-run
     """
-    from curator.addresses import fetching_of
     from curator.arrow import import_arrow
     from curator.extract.sources import local_files, read_pool
     from registry.store import Home
 
     import_arrow()
     data_home = Home(home)
-    fetching = fetching_of(given)
+    fetching = _fetching(given)
     asked = _request(given)
     with local_files(data_home, given["sources"], given["endpoint"]) as files:
         pool = read_pool(files, exchanged=asked.exchanged)
@@ -106,6 +105,14 @@ def command(home: Path, as_json: bool, dry_run: bool, **given: Any) -> None:
         write_uids(data_home, found)
     arrived = None if fetching is None else _arrive(data_home, found, asked, fetching)
     _print(found, asked, arrived, as_json)
+
+
+def _fetching(given: dict[str, Any]) -> Fetching | None:
+    if not given["fetch"] and not fetch_options_in(given):
+        return None  # and what fetches need not be imported
+    from curator.addresses import fetching_of
+
+    return fetching_of(given)
 
 
 def _request(given: dict[str, Any]) -> Request:

@@ -73,9 +73,10 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
       curator pull vsr sharegpt4v --images ~/pictures --limit 100
       curator pull laion-gpt4v --fetch --limit 500
     """
-    from curator.addresses import FETCHING, fetching_of
+    from curator.addresses import fetching_of
     from curator.arrow import import_arrow
     from curator.normalise import Look
+    from curator.options import FETCHING
     from registry.card import load_card
     from registry.errors import Refusal
     from registry.store import Home

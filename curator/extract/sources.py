@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from curator.extract.columns import Layout
 from registry.errors import Refusal
 from registry.identity import digest, short
-from registry.store import Home
+from registry.store import DOWNLOADS, Home
 
 if TYPE_CHECKING:
     import polars as pl
@@ -122,7 +122,6 @@ def _from_hub(home: Home, source: str, endpoint: str | None, kept: contextlib.Ex
     """Files of ``hf://datasets/org/name[@revision]/pattern``, by the Hub's own client."""
     import fnmatch
 
-    from curator.address import DOWNLOADS
     from curator.hub import download, list_repository
 
     parts = PurePosixPath(source.removeprefix("hf://").removeprefix("datasets/")).parts
@@ -148,8 +147,6 @@ def _from_bucket(home: Home, source: str, kept: contextlib.ExitStack) -> list[Pa
 
     import pyarrow as pa
     from pyarrow import fs
-
-    from curator.address import DOWNLOADS
 
     shown = re.sub(r"//[^/@]*@", "//", source)  # a key may stand before the bucket
     address, question, options = source.partition("?")

@@ -6,12 +6,11 @@ import functools
 import math
 import operator
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from registry.errors import Refusal, did_you_mean
-from registry.recipe import Bounds
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,17 +33,29 @@ MEASURES = ("short_side", "long_side", "aspect", "characters", "words", *_NOISE)
 
 
 @dataclass(frozen=True)
+class Bound:
+    """The least and the largest value of a column, as far as there is one."""
+
+    min: float | None
+    max: float | None
+
+    def plain(self) -> dict[str, float]:
+        """JSON form, for the identity of a draw."""
+        return {name: value for name, value in (("min", self.min), ("max", self.max)) if value is not None}
+
+
+@dataclass(frozen=True)
 class Wanted:
     """A predicate: everything that is given must hold; a row whose value is null does not hold."""
 
-    bounds: Mapping[str, Bounds]
+    bounds: Mapping[str, Bound]
     languages: tuple[str, ...] = ()
     where: str | None = None
 
     def plain(self) -> dict[str, Any]:
         """JSON form, for the identity of a draw."""
         return {
-            "bounds": {name: b.model_dump(mode="json", exclude_none=True) for name, b in sorted(self.bounds.items())},
+            "bounds": {name: bound.plain() for name, bound in sorted(self.bounds.items())},
             "languages": sorted(self.languages),
             "where": self.where,
         }
@@ -89,22 +100,29 @@ class Wanted:
         measured = with_measures(frame, _columns(tests.values()))
         return {words: measured.select(test.fill_null(False)).to_series() for words, test in tests.items()}
 
-    def check(self, sample: pl.DataFrame) -> None:
-        """Raise Refusal for a test that these rows cannot be put to: unknown columns, or not row by row."""
-        known = [*sample.columns, *MEASURES]
-        for words, test in self.tests().items():
-            _refuse_unknown(words, test, sample.columns, known)
+    def check(self, columns: Sequence[str], look: Callable[[list[str]], pl.DataFrame]) -> None:
+        """Raise Refusal for a test that cannot be put to rows: unknown columns, or not row by row.
+
+        Args:
+            columns: all that there are.
+            look: gives some rows of these columns.
+        """
+        tests = self.tests()
+        for words, test in tests.items():
+            _refuse_unknown(words, test, columns, [*columns, *MEASURES])
+        sample = look(self.reads(columns))
+        for words, test in tests.items():
             _refuse_unfit(words, test, sample)
 
 
-def parse_bounds(given: Sequence[str]) -> dict[str, Bounds]:
+def parse_bounds(given: Sequence[str]) -> dict[str, Bound]:
     """``column=MIN:MAX`` as column -> bounds; raises Refusal for anything else."""
-    found: dict[str, Bounds] = {}
+    found: dict[str, Bound] = {}
     for text in given:
         name, equals, limits = text.partition("=")
         least, colon, most = limits.partition(":")
         try:
-            bound = Bounds(min=_number(least), max=_number(most)) if equals and colon else None
+            bound = Bound(_number(least), _number(most)) if equals and colon and limits.strip() != ":" else None
         except ValueError:
             bound = None
         if bound is None or name in found:
