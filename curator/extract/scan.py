@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +120,9 @@ def looked_at(
         by_key = look.draw.by_key
         keys = found[ORDER] if by_key else pl.Series(keys_of(look.draw.seed, found["url"], found["caption"]))
         return found.insert_column(len(found.columns) - 1, keys.alias(KEY))
+    except FileNotFoundError:
+        what, way_out = f"is not there on the machine '{platform.node()}'", "put it where every node sees it"
+        raise Refusal(str(stretch.table.path), what, way_out) from None
     except pl.exceptions.PolarsError as error:
         problem = " ".join(str(error).split())
         raise Refusal(str(stretch.table.path), f"cannot be read ({problem})", "download it again") from None

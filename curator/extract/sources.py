@@ -111,7 +111,7 @@ def _files_of(home: Home, source: str, endpoint: str | None, kept: contextlib.Ex
 
 def _here(source: str) -> list[Path]:
     pattern = f"{glob.escape(source)}/**/*.parquet" if Path(source).is_dir() else source
-    found = sorted(Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207  absolute patterns too
+    found = sorted(Path(name).absolute() for name in glob.glob(pattern, recursive=True))  # noqa: PTH207  absolute patterns too
     files = [path for path in found if path.is_file()]
     if not files:
         raise Refusal(f"--source {source}", "names no parquet file", "give a file, a folder, or a pattern in quotes")
