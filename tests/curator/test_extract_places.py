@@ -38,10 +38,10 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def alone(work: Path) -> dict[str, dict[str, bytes]]:
     """Strategy -> the bytes of what one process draws."""
     drawn = {}
-    for strategy in STRATEGIES:
-        home = Home(work / f"alone-{strategy}")
-        asked = Request("t", {"20": 20, "500": 500}, Wanted(parse_bounds(BOUNDS)), Draw(strategy))
-        drawn[strategy] = file_bytes(extract(home, asked, read_pool(sorted((work / "files").iterdir()))).folder)
+    for name in STRATEGIES:
+        home = Home(work / f"alone-{name}")
+        asked = Request("t", {"20": 20, "500": 500}, Wanted(parse_bounds(BOUNDS)), Draw(name))
+        drawn[name] = file_bytes(extract(home, asked, read_pool(sorted((work / "files").iterdir()))).folder)
     return drawn
 
 
