@@ -88,6 +88,9 @@ def command(place: Place, home: Path, as_json: bool, dry_run: bool, **given: Any
     aspect, characters, words, special_share, digit_share, capital_share, longest_special_run, odd_word_share and
     function_word_share (of the caption) are computed. A row without a value fails a test of it.
 
+    With --fetch, dead addresses are replaced by the next of the order. Where the metadata has a column sha256 or md5
+    of the pictures, one whose bytes are others does not count as arrived.
+
     Files of metadata are looked at one by one, each by all processors; with --on or --workers several at once. The
     files, like the data home, must lie where every node sees them.
 
