@@ -44,7 +44,7 @@ FAULTS = {
     37: ("short", "connection"),
     41: ("picture", "changed"),
     401: ("silent", "timeout"),
-    403: ("drip", "too slow"),
+    409: ("drip", "too slow"),
     1009: ("huge", "too large"),
 }
 """Every so many-th address -> the first part of its path, and what must become of it; of several the first."""
