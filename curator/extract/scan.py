@@ -115,8 +115,7 @@ def looked_at(
     try:
         found = frame.collect(engine="streaming")
         found = found.cast({name: look.schema[name] for name in found.columns[:-1]})
-        # Few rows are left: what is asked of texts is asked of these alone. A test of a null is not true.
-        found = look.wanted.kept(found.filter(pl.col("url").is_not_null(), pl.col("caption").str.strip_chars() != ""))
+        found = found.filter(look.wanted.holding(found))  # few rows are left to ask of their texts what is costly
         by_key = look.draw.by_key
         keys = found[ORDER] if by_key else pl.Series(keys_of(look.draw.seed, found["url"], found["caption"]))
         return found.insert_column(len(found.columns) - 1, keys.alias(KEY))

@@ -87,12 +87,17 @@ class Wanted:
         return _read(list(self.tests().values()), columns)
 
     def read_later(self, columns: Iterable[str]) -> list[str]:
-        """Which of these columns ``kept`` reads."""
+        """Which of these columns ``holding`` reads."""
         return _read([test for test in self.tests().values() if _is_costly(test)], columns)
 
-    def kept(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows for which the other tests hold as well."""
-        return _filtered(frame, [test for test in self.tests().values() if _is_costly(test)])
+    def holding(self, frame: pl.DataFrame) -> pl.Series:
+        """Whether a row has an address and words, and the tests that are not cheap hold for it."""
+        import polars as pl
+
+        tests = [test for test in self.tests().values() if _is_costly(test)]
+        sound = pl.col("url").is_not_null() & (pl.col("caption").str.strip_chars() != "")
+        measured = with_measures(frame, _columns(tests))
+        return measured.select(functools.reduce(operator.and_, tests, sound)).to_series()
 
     def masks(self, frame: pl.DataFrame) -> dict[str, pl.Series]:
         """Test in words -> whether it holds, for each row."""
@@ -199,13 +204,6 @@ def _noise(captions: pl.Series, names: Sequence[str]) -> list[pl.Series]:
     for module in dict.fromkeys(_NOISE[name] for name in names):
         made |= importlib.import_module(f"curator.filters.{module}").measure(batch)
     return [pl.Series(name, made[name]) for name in names]
-
-
-def _filtered(frame: pl.DataFrame, tests: Sequence[pl.Expr]) -> pl.DataFrame:
-    if not tests or frame.is_empty():
-        return frame
-    measured = with_measures(frame, _columns(tests))
-    return frame.filter(measured.select(functools.reduce(operator.and_, tests)).to_series())
 
 
 def _read(tests: Sequence[pl.Expr], columns: Iterable[str]) -> list[str]:
