@@ -49,7 +49,8 @@ FAULTS = {
 }
 """Every so many-th address -> the first part of its path, and what must become of it; of several the first."""
 COMPARED = ("draws", "raw", "fetched", "samples")
-SECONDS = 6.0
+SECONDS = 20.0
+"""Of one picture; a busy machine must not make a good one late."""
 ROOT = Path(__file__).parents[2]
 
 
