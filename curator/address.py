@@ -23,10 +23,8 @@ from curator.known import recall, remember
 from registry.card import Card, Source
 from registry.errors import Refusal
 from registry.identity import digest, short
-from registry.store import Home
+from registry.store import DOWNLOADS, Home
 
-DOWNLOADS = "downloads"
-"""Folder of the home where unfinished downloads stay, to be continued by the next run."""
 _PART = "unfinished"
 _AS_IT_IS = {"Accept-Encoding": "identity"}
 """Packed on its way, a file could not be continued, and its length would not be the one that is told."""

@@ -11,6 +11,7 @@ from typing import Any
 from curator.fetch import Advance, Asked, Effort, Rules, fetch
 from curator.fetching.workers import refuse_without_library
 from curator.normalise import Look, plan, suffix
+from curator.options import fetch_options_in
 from curator.raw_sample import RawSample, plain
 from curator.reading import RawFiles
 from curator.selection import Form, recognise
@@ -18,8 +19,6 @@ from registry.card import Card
 from registry.errors import Refusal
 from registry.store import Home, read_record
 
-FETCHING = ("allow_private", "fetch_timeout", "retries", "retry_failed", "min_side")
-"""Options of a command that say how --fetch is done."""
 _PROTOCOLS = ("http://", "https://")
 _ROWS_WRITTEN = 65_536
 
@@ -44,8 +43,7 @@ class Fetching:
 def fetching_of(given: Mapping[str, Any]) -> Fetching | None:
     """How to fetch by a command's options, or None; Refusal for options that nothing would heed."""
     if not given["fetch"]:
-        named = [name for name in FETCHING if given[name] is not None and given[name] is not False]
-        idle = [f"--{name.replace('_', '-')}" for name in named]
+        idle = fetch_options_in(given)
         if idle:
             raise Refusal(idle[0], "says how to fetch, and --fetch is not given", "pass --fetch, or leave it out")
         return None

@@ -22,15 +22,15 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from curator.address import DOWNLOADS
 from curator.fetching.guard import Limits
+from curator.fetching.outcomes import Outcomes
 from curator.fetching.shards import Row, Shard, outcome_schema, rows_of, write_outcomes
 from curator.fetching.status import ARRIVED
 from curator.fetching.workers import Downloaders, refuse_without_library
 from registry.errors import Refusal
 from registry.identity import canonical, digest, short
-from registry.images import ImageRef, ImageStore
-from registry.store import Home, Record, alone, dump_json, is_finished, read_record
+from registry.images import ImageStore
+from registry.store import DOWNLOADS, Home, Record, alone, dump_json, is_finished, read_record
 
 FETCH_VERSION = 1
 REALISED = "realised.parquet"
@@ -115,15 +115,9 @@ class Fetched:
         """What became of every address, in the order they were asked for."""
         yield from _outcomes(self.folder / REALISED)
 
-    def by_address(self) -> dict[str, str | ImageRef]:
-        """Address -> its picture, or the word for why there is none; what arrived once has arrived."""
-        found: dict[str, str | ImageRef] = {}
-        for row in self.rows():
-            if row["status"] == ARRIVED:
-                found[row["url"]] = ImageRef(row["sha256"], row["width"], row["height"])
-            else:
-                found.setdefault(row["url"], row["status"])
-        return found
+    def by_address(self) -> Outcomes:
+        """Address -> its picture, or the word for why there is none."""
+        return Outcomes(self.folder / REALISED)
 
 
 def latest(home: Home, asked: Asked, rules: Rules) -> Fetched | None:

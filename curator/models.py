@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curator.address import DOWNLOADS
 from curator.hub import HubListing, PublishedFile, download, list_repository
 from registry.checkpoint import BUILT, CHECKPOINT, DEMO, WEIGHTS, base_digest, base_folder, is_pickled
 from registry.errors import Refusal
 from registry.identity import file_digest
-from registry.store import Home, Record, is_finished, read_record
+from registry.store import DOWNLOADS, Home, Record, is_finished, read_record
 
 FETCHED = (*WEIGHTS, ".json", ".txt")
 """Endings of the files that are fetched from a repository: weights without code, settings, vocabularies."""

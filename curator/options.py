@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+FETCHING = ("allow_private", "fetch_timeout", "retries", "retry_failed", "min_side")
+"""Options of ``fetch_options`` that say how ``--fetch`` is done."""
 
 
 class PathValue(click.Path):
@@ -118,6 +121,12 @@ def place_options(function: Function) -> Function:
     for option in reversed(options):
         with_place = option(with_place)
     return cast("Function", with_place)
+
+
+def fetch_options_in(given: Mapping[str, Any]) -> list[str]:
+    """Which options say how to fetch, as they are written."""
+    named = [name for name in FETCHING if given[name] is not None and given[name] is not False]
+    return [f"--{name.replace('_', '-')}" for name in named]
 
 
 def fetch_options(function: Function) -> Function:

@@ -16,14 +16,17 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curator.raw_sample import Unusable, plain
 from registry.card import PLACE
 from registry.errors import Refusal
 from registry.images import MAX_IMAGE_BYTES, ImageRef
+
+if TYPE_CHECKING:
+    from curator.fetching.outcomes import Outcomes
 
 MAX_MEMBERS = 20_000_000
 """An archive that lists more members than this is refused."""
@@ -57,7 +60,7 @@ class Pictures:
         templates: Sequence[str] = (),
         given: Path | None = None,
         unpack_into: Path | None = None,
-        fetched: Mapping[str, str | ImageRef] | None = None,
+        fetched: Outcomes | None = None,
     ) -> None:
         """Pictures of one dataset.
 
@@ -67,7 +70,7 @@ class Pictures:
             templates: of a picture's path.
             given: the user's folder of pictures.
             unpack_into: an empty folder for unpacked archives.
-            fetched: address -> its picture in the image store, or the word for why there is none.
+            fetched: what became of addresses.
         """
         self._folder = folder.resolve()
         self._given = given
@@ -75,14 +78,14 @@ class Pictures:
         self._archives = [folder / name for name in files if PurePosixPath(name).suffix in ARCHIVE_SUFFIXES]
         self._compressed = [folder / name for name in files if name.endswith(COMPRESSED_SUFFIXES)]
         self._unpack_into = unpack_into
-        self._fetched = fetched or {}
+        self._fetched = fetched
         self._members: dict[str, tuple[Path, int, int]] | None = None
         self._zips: dict[Path, zipfile.ZipFile] = {}
         self._taken: Any = None
 
     def fetched(self, name: str) -> ImageRef | None:
         """The picture of an address; None for what was never asked for. Raises Unusable when it did not arrive."""
-        found = self._fetched.get(plain(name))
+        found = None if self._fetched is None else self._fetched.get(plain(name))
         if isinstance(found, str):
             raise Unusable(f"{NOT_ARRIVED}: {found}", name)
         return found
@@ -132,7 +135,9 @@ class Pictures:
         self._taken.update(plain(f"{len(path)} {path} ").encode() + found)
 
     def close(self) -> None:
-        """Close the archives."""
+        """Close what is open."""
+        if self._fetched is not None:
+            self._fetched.close()
         for archive in self._zips.values():
             archive.close()
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from curator.address import DOWNLOADS
 from curator.hub import PublishedFile, download, list_repository
 from curator.pictures import safe_relative
 from curator.raw_sample import Unusable
@@ -23,7 +22,7 @@ from registry.card import Card, Source
 from registry.damage import damaged
 from registry.errors import Refusal
 from registry.identity import digest, file_digest, short
-from registry.store import Home, Record, is_finished, read_record
+from registry.store import DOWNLOADS, Home, Record, is_finished, read_record
 
 NOT_ASKED_FOR = "not asked for by the card"
 ROW_SUFFIXES = (".csv", ".tsv", ".arrow", ".gz", ".zst", ".jsonl", ".json", ".parquet")

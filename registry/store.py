@@ -26,6 +26,8 @@ from registry.identity import digest, short
 
 STAGES = ("draws", "raw", "fetched", "samples", "models", "measures", "mixes", "trials", "decisions")
 RECORD = "record.json"
+DOWNLOADS = "downloads"
+"""Folder of the home where unfinished work with files from elsewhere stays, to be continued by the next run."""
 COST = "cost.json"
 """Seconds and machine of a run: beside the record, the one file that may differ between equal runs."""
 

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from curator.options import dry_run_option, fetch_options, home_option, json_option, seed_option
+from curator.options import (
+    dry_run_option,
+    fetch_options,
+    fetch_options_in,
+    home_option,
+    json_option,
+    place_options,
+    seed_option,
+)
 from curator.output import note, print_fields, print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -16,6 +24,7 @@ if TYPE_CHECKING:
     from curator.extract.arrive import Arrived
     from curator.extract.sources import Pool
     from curator.extract.subsets import Extracted, Request
+    from curator.runner import Place
     from registry.store import Home
 
 STRATEGIES = ("hash", "balance", "top")
@@ -66,10 +75,11 @@ STRATEGIES = ("hash", "balance", "top")
 @click.option("--uids", is_flag=True, help="Also write each subset as DataComp's list of uids (.npy).")
 @click.option("--endpoint", envvar="HF_ENDPOINT", show_envvar=True, metavar="URL", help="A Hub-compatible server.")
 @seed_option()
+@place_options
 @home_option
 @json_option
 @dry_run_option
-def command(home: Path, as_json: bool, dry_run: bool, **given: Any) -> None:
+def command(place: Place, home: Path, as_json: bool, dry_run: bool, **given: Any) -> None:
     r"""Draw nested subsets called NAME from metadata with billions of rows, by one scan.
 
     A row's place in the draw depends on its url and caption alone, so subsets are the same whatever the order of
@@ -78,6 +88,12 @@ def command(home: Path, as_json: bool, dry_run: bool, **given: Any) -> None:
     aspect, characters, words, special_share, digit_share, capital_share, longest_special_run, odd_word_share and
     function_word_share (of the caption) are computed. A row without a value fails a test of it.
 
+    With --fetch, dead addresses are replaced by the next of the order. Where the metadata has a column sha256 or md5
+    of the pictures, one whose bytes are others does not count as arrived.
+
+    Files of metadata are looked at one by one, each by all processors; with --on or --workers several at once. The
+    files, like the data home, must lie where every node sees them.
+
     \b
     Examples:
       curator extract laion --source 'meta/*.parquet' --sizes 1M,2M,5M,10M,20M,50M,100M \
@@ -85,27 +101,34 @@ def command(home: Path, as_json: bool, dry_run: bool, **given: Any) -> None:
       curator extract best --source 'hf://laion/relaion2B-en-research-safe/*.parquet' --sizes 1M \
         --draw top --by similarity --where "caption NOT LIKE '%stock photo%'" --dry-run
     """
-    from curator.addresses import fetching_of
     from curator.arrow import import_arrow
     from curator.extract.sources import local_files, read_pool
     from registry.store import Home
 
     import_arrow()
     data_home = Home(home)
-    fetching = fetching_of(given)
+    fetching = _fetching(given)
     asked = _request(given)
     with local_files(data_home, given["sources"], given["endpoint"]) as files:
         pool = read_pool(files, exchanged=asked.exchanged)
         if dry_run:
             _print_estimate(data_home, asked, pool, as_json)
             return
-        found = _extract(data_home, asked, pool)
+        found = _extract(data_home, asked, pool, place)
     if given["uids"]:
         from curator.extract.uids import write_uids
 
         write_uids(data_home, found)
     arrived = None if fetching is None else _arrive(data_home, found, asked, fetching)
     _print(found, asked, arrived, as_json)
+
+
+def _fetching(given: dict[str, Any]) -> Fetching | None:
+    if not given["fetch"] and not fetch_options_in(given):
+        return None  # and what fetches need not be imported
+    from curator.addresses import fetching_of
+
+    return fetching_of(given)
 
 
 def _request(given: dict[str, Any]) -> Request:
@@ -133,13 +156,13 @@ def _request(given: dict[str, Any]) -> Request:
     return Request(checked_name(given["name"], "name"), sizes, wanted, draw, reserve, given["exchanged"])
 
 
-def _extract(home: Home, asked: Request, pool: Pool) -> Extracted:
+def _extract(home: Home, asked: Request, pool: Pool, place: Place) -> Extracted:
     from curator.extract.subsets import extract
 
     if any(table.layout.exchanged for table in pool.tables):
         note("width and height are exchanged, as they are in the original laion2B-en files (--as-named: they are not)")
     with progress(f"extract {asked.name}", pool.rows, "rows") as advance:
-        found = extract(home, asked, pool, advance=advance)
+        found = extract(home, asked, pool, place=place, advance=advance)
     if found.already_there:
         note(f"{asked.name}: nothing to do, these subsets are here")
     return found

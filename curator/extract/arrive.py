@@ -20,7 +20,7 @@ from curator.extract.columns import KEY
 from curator.extract.subsets import STAGE, Extracted
 from curator.extract.tiers import Tiers
 from curator.fetch import ACCOUNT, REALISED, Asked, Fetched, fetch
-from curator.fetching.shards import Row, outcome_schema
+from curator.fetching.shards import ASKED, DIGESTS, Row, outcome_schema
 from curator.fetching.status import ARRIVED
 from curator.normalise import Look, Normalised, normalise
 from curator.pull import offer_from_folder, pull
@@ -73,39 +73,53 @@ def arrive(home: Home, found: Extracted, name: str, fetching: Fetching, advance:
 
 def _batches(home: Home, found: Extracted, name: str, fetching: Fetching, advance: Advance) -> Iterator[Fetched]:
     """Fetches of one stretch of the order after the other, until enough has arrived."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     wanted = max(found.sizes.values())
     rows = _addresses(found.all_files())
     asked = arrived = 0
     while arrived < wanted:
         likely = (wanted - arrived) / max(LEAST_SHARE, arrived / asked) if asked else wanted
         count = math.ceil(likely + SPREAD * math.sqrt(likely)) if asked else wanted
-        batch = list(itertools.islice(rows, min(MOST_TOGETHER, count)))
-        if not batch:
-            what = f"{arrived:,} pictures arrived of {asked:,} addresses, and {wanted:,} are wanted"
-            raise Refusal(f"--fetch of {name}", what, "draw with a larger --reserve, or with --retry-failed")
         with home.workspace("addresses") as work:
             table = work / "addresses.parquet"
-            pq.write_table(pa.Table.from_pylist(batch, pa.schema([("key", pa.string()), ("url", pa.string())])), table)
+            written = _written(table, itertools.islice(rows, min(MOST_TOGETHER, count)))
+            if not written:
+                what = f"{arrived:,} pictures arrived of {asked:,} addresses, and {wanted:,} are wanted"
+                raise Refusal(f"--fetch of {name}", what, "draw with a larger --reserve, or with --retry-failed")
             inputs = {f"{STAGE}/{found.folder.name}": found.record.digest}
             one = Asked(f"{name}.from{asked}", table, inputs, f"curator extract {name} --fetch")
             retry = fetching.retry_failed
             fetched = fetch(home, one, fetching.rules, fetching.effort, retry_failed=retry, advance=advance)
         yield fetched
-        asked += len(batch)
+        asked += written
         arrived += fetched.record.rows_out
 
 
 def _addresses(files: Iterable[Path]) -> Iterator[Row]:
+    """What is asked for, with the digests that the metadata has of the pictures."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     for path in files:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(_ROWS_READ, columns=[KEY, "url"]):
-                for key, url in zip(batch.column(KEY).to_pylist(), batch.column("url").to_pylist(), strict=True):
-                    yield {"key": f"{key:016x}", "url": url}
+            texts = {field.name for field in file.schema_arrow if pa.types.is_string(field.type)}
+            columns = [KEY, "url", *(name for name in DIGESTS if name in texts)]
+            for batch in file.iter_batches(_ROWS_READ, columns=columns):
+                for row in batch.to_pylist():
+                    key = row.pop(KEY)
+                    yield {"key": f"{key:016x}", **row}
+
+
+def _written(table: Path, rows: Iterator[Row]) -> int:
+    """Write a table of addresses; how many they are."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema, written = pa.schema([(name, pa.string()) for name in ASKED]), 0
+    with pq.ParquetWriter(table, schema) as file:
+        for group in _together(rows):
+            file.write_table(pa.Table.from_pylist(group, schema))
+            written += len(group)
+    return written
 
 
 def _realised(home: Home, found: Extracted, name: str, fetching: Fetching, batches: list[Fetched]) -> Fetched:

@@ -17,16 +17,24 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def in_order(files: Sequence[Path], bins: int, seen: Seen) -> Iterator[pl.DataFrame]:
-    """The rows of all files bin by bin, sorted, without duplicates; one bin is in memory at a time."""
+def in_order(files: Sequence[Path], bins: int, seen: Seen, *, by_key: bool) -> Iterator[pl.DataFrame]:
+    """The rows of all files bin by bin, sorted, without duplicates; one bin is in memory at a time.
+
+    Args:
+        files: what the tasks of a scan wrote.
+        bins: how many there are in each.
+        seen: what earlier bins had, to be added to.
+        by_key: whether places are keys, so that one of them is enough to sort by.
+    """
     import polars as pl
 
     with contextlib.ExitStack() as stack:
         readers = [_reader(stack, path) for path in files]
+        columns = [ORDER] if by_key else [ORDER, KEY]
         for number in range(bins):
             batches = [batch for batch in (reader.get_batch(number) for reader in readers) if batch.num_rows]
             if batches:
-                yield seen.fresh(pl.concat([_frame(batch) for batch in batches]).sort(ORDER, KEY))
+                yield seen.fresh(pl.concat([_frame(batch) for batch in batches]).sort(columns))
 
 
 class Seen:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,8 @@ from curator.extract.columns import NEEDED
 from curator.extract.order import LAST, Draw, Numbers, keys_of, strategy
 from curator.extract.scan import Look, Stretch
 from curator.extract.sources import Pool
+from curator.extract.wanted import Bound
 from registry.errors import Refusal
-from registry.recipe import Bounds
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,34 +34,36 @@ class Sample:
     pool_rows: int
     rows: int
     """Rows that were looked at."""
-    places: Numbers
-    """Places of those that are wanted, in order."""
+    found: int
+    """Those of them that are wanted."""
+    places: Numbers | None
+    """Places of these, in order; None where places are keys, which lie evenly."""
     held: dict[str, int]
     """Test -> rows for which it holds, alone."""
 
     @property
     def share(self) -> float:
         """Share of the rows that is wanted."""
-        return len(self.places) / self.rows if self.rows else 0.0
+        return self.found / self.rows if self.rows else 0.0
 
     def wanted(self) -> int:
         """Rows of the pool that are wanted, about; duplicates count."""
         return round(self.share * self.pool_rows)
 
-    def last(self, rows: int, strategy: str, *, spread: float = 5.0) -> int:
+    def last(self, rows: int, *, spread: float = 5.0) -> int:
         """A place up to which there are ``rows`` wanted rows, almost surely; ``LAST`` where only all will do."""
         there = self.share * self.pool_rows
-        if strategy != "hash":
+        if self.places is not None:
             needed = rows / self.pool_rows * self.rows
             needed += 1 + spread * math.sqrt(needed + 1)
             return int(self.places[math.ceil(needed)]) if needed < len(self.places) - 1 else LAST
-        margin = 0.015 + spread / math.sqrt(rows) + spread / math.sqrt(max(1, len(self.places)))
+        margin = 0.015 + spread / math.sqrt(rows) + spread / math.sqrt(max(1, self.found))
         share = rows / there * (1 + margin) if there else 1.0
         return LAST if share >= 1 else int(share * LAST)
 
-    def edges(self, above: int, last: int, strategy: str) -> tuple[int, ...]:
+    def edges(self, above: int, last: int) -> tuple[int, ...]:
         """Ends of bins of about ``ROWS_PER_BIN`` rows each."""
-        if strategy != "hash":
+        if self.places is not None:
             inside = self.places[(self.places > max(above, 0)) & (self.places <= last)]
             return (*edges_of(inside, round(len(inside) / self.rows * self.pool_rows))[:-1], last)
         count = math.ceil(self.wanted() * (last - above) / LAST / ROWS_PER_BIN) or 1
@@ -79,25 +81,34 @@ def edges_of(places: Numbers, rows: int) -> tuple[int, ...]:
 
 def sampled(pool: Pool, look: Look) -> Sample:
     """Look at some rows from all over the pool."""
-    total, parts = 0, []
+    total = found = 0
+    parts: list[Numbers] = []
     held: Counter[str] = Counter(dict.fromkeys(look.wanted.tests(), 0))
+    columns = dict.fromkeys([*look.wanted.reads(pool.schema), *look.draw.reads])
     for stretch in _places(pool):
-        rows = _rows(pool, stretch)
+        rows = _rows(pool, stretch, columns)
         total += stretch.rows
-        held += Counter({words: int(mask.sum()) for words, mask in look.wanted.masks(rows).items()})
-        rows = look.wanted.filtered(rows)
-        keys = keys_of(look.draw.seed, rows["url"], rows["caption"])
-        parts.append(strategy(look.draw).places(look.draw, rows, keys, look.looked_up))
+        masks = look.wanted.masks(rows)
+        held += Counter({words: int(mask.sum()) for words, mask in masks.items()})
+        rows = rows.filter(*masks.values())
+        found += len(rows)
+        if not look.draw.by_key:
+            keys = keys_of(look.draw.seed, rows["url"], rows["caption"])
+            parts.append(strategy(look.draw).places(look.draw, rows, keys, look.looked_up))
+    held_alone = {words: held[words] for words in look.wanted.tests()}
+    if look.draw.by_key:
+        return Sample(pool.rows, total, found, None, held_alone)
     places = np.sort(np.concatenate(parts)) if parts else np.empty(0, np.uint64)
-    return Sample(pool.rows, total, places[places < LAST], {words: held[words] for words in look.wanted.tests()})
+    places = places[places < LAST]
+    return Sample(pool.rows, total, len(places), places, held_alone)
 
 
-def looked_over(pool: Pool) -> pl.DataFrame:
-    """A few rows, to try a predicate on."""
+def looked_over(pool: Pool, columns: Collection[str]) -> pl.DataFrame:
+    """A few rows of these columns, to try a predicate on."""
     stretch = next(_places(pool), None)
     if stretch is None:
         raise Refusal("--source", "its files have no rows", "check the files")
-    return _rows(pool, replace(stretch, rows=min(stretch.rows, ROWS_TRIED)))
+    return _rows(pool, replace(stretch, rows=min(stretch.rows, ROWS_TRIED)), columns)
 
 
 def estimated(pool: Pool, look: Look, sizes: Mapping[str, int]) -> dict[str, Any]:
@@ -118,7 +129,7 @@ def estimated(pool: Pool, look: Look, sizes: Mapping[str, int]) -> dict[str, Any
     return {**told, "filters": filters, "subsets": subsets}
 
 
-def ruled_out(pool: Pool, bounds: Mapping[str, Bounds]) -> dict[str, int]:
+def ruled_out(pool: Pool, bounds: Mapping[str, Bound]) -> dict[str, int]:
     """Column -> rows of row groups whose statistics say that none of their values is inside its bounds."""
     import pyarrow.parquet as pq
 
@@ -135,18 +146,19 @@ def ruled_out(pool: Pool, bounds: Mapping[str, Bounds]) -> dict[str, int]:
     return dict(found)
 
 
-def _outside(least: float, most: float, bound: Bounds) -> bool:
+def _outside(least: float, most: float, bound: Bound) -> bool:
     return (bound.min is not None and most < bound.min) or (bound.max is not None and least > bound.max)
 
 
-def _rows(pool: Pool, stretch: Stretch) -> pl.DataFrame:
-    """Rows as they are, with an address and a caption."""
+def _rows(pool: Pool, stretch: Stretch, columns: Collection[str]) -> pl.DataFrame:
+    """These columns of rows as they are, with an address and a caption as far as these are asked for."""
     import polars as pl
 
-    frame = stretch.table.layout.selected(pl.scan_parquet(stretch.table.path, glob=False))
-    sound = [pl.col(name).is_not_null() for name in NEEDED]
+    frame = stretch.table.layout.selected(pl.scan_parquet(stretch.table.path, glob=False)).select(*columns)
+    sound = [pl.col(name).is_not_null() for name in NEEDED if name in columns]
     try:
-        return frame.slice(stretch.first, stretch.rows).filter(*sound).collect().cast(pl.Schema(pool.schema))
+        found = frame.slice(stretch.first, stretch.rows).filter(*sound).collect()
+        return found.cast({name: pool.schema[name] for name in found.columns})
     except pl.exceptions.PolarsError as error:
         problem = " ".join(str(error).split())
         raise Refusal(str(stretch.table.path), f"cannot be read ({problem})", "download it again") from None

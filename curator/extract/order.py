@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from curator.extract.columns import NEEDED
 from registry.identity import order_key
 
 if TYPE_CHECKING:
@@ -40,6 +41,16 @@ class Draw:
     """Column that ``top`` orders by."""
     cap: int | None = None
     """Rows that ``balance`` takes of one concept at most."""
+
+    @property
+    def by_key(self) -> bool:
+        """Whether a row's place is its key."""
+        return self.strategy == "hash"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns that a sample of the rows must have to say how their places lie."""
+        return ("caption",) if self.by_key else (*NEEDED, *([self.by] if self.by else []))
 
     def plain(self) -> dict[str, Any]:
         """JSON form, for the identity of a draw."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,16 +109,19 @@ def looked_at(
     frame = stretch.table.layout.selected(pl.scan_parquet(stretch.table.path, glob=False))
     if not stretch.whole:
         frame = frame.slice(stretch.first, stretch.rows)
-    sound = [pl.col(name).is_not_null() for name in NEEDED]
-    frame = frame.filter(*sound, *look.wanted.cheap()).with_columns(placed.alias(ORDER))
+    frame = frame.filter(*look.wanted.cheap()).with_columns(placed.alias(ORDER))
     columns = list(look.schema) if only is None else [*NEEDED, *only, *look.wanted.read_later(look.schema)]
     frame = frame.filter(in_range).select(*dict.fromkeys(columns), ORDER)
     try:
         found = frame.collect(engine="streaming")
         found = found.cast({name: look.schema[name] for name in found.columns[:-1]})
-        found = look.wanted.kept(found.filter(pl.col("caption").str.contains(r"\S")))
-        keys = pl.Series(KEY, keys_of(look.draw.seed, found["url"], found["caption"]))
-        return found.insert_column(len(found.columns) - 1, keys)
+        found = found.filter(look.wanted.holding(found))  # few rows are left to ask of their texts what is costly
+        by_key = look.draw.by_key
+        keys = found[ORDER] if by_key else pl.Series(keys_of(look.draw.seed, found["url"], found["caption"]))
+        return found.insert_column(len(found.columns) - 1, keys.alias(KEY))
+    except FileNotFoundError:
+        what, way_out = f"is not there on the machine '{platform.node()}'", "put it where every node sees it"
+        raise Refusal(str(stretch.table.path), what, way_out) from None
     except pl.exceptions.PolarsError as error:
         problem = " ".join(str(error).split())
         raise Refusal(str(stretch.table.path), f"cannot be read ({problem})", "download it again") from None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from curator.extract.columns import Layout
 from registry.errors import Refusal
 from registry.identity import digest, short
-from registry.store import Home
+from registry.store import DOWNLOADS, Home
 
 if TYPE_CHECKING:
     import polars as pl
@@ -111,7 +111,7 @@ def _files_of(home: Home, source: str, endpoint: str | None, kept: contextlib.Ex
 
 def _here(source: str) -> list[Path]:
     pattern = f"{glob.escape(source)}/**/*.parquet" if Path(source).is_dir() else source
-    found = sorted(Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207  absolute patterns too
+    found = sorted(Path(name).absolute() for name in glob.glob(pattern, recursive=True))  # noqa: PTH207  absolute patterns too
     files = [path for path in found if path.is_file()]
     if not files:
         raise Refusal(f"--source {source}", "names no parquet file", "give a file, a folder, or a pattern in quotes")
@@ -122,7 +122,6 @@ def _from_hub(home: Home, source: str, endpoint: str | None, kept: contextlib.Ex
     """Files of ``hf://datasets/org/name[@revision]/pattern``, by the Hub's own client."""
     import fnmatch
 
-    from curator.address import DOWNLOADS
     from curator.hub import download, list_repository
 
     parts = PurePosixPath(source.removeprefix("hf://").removeprefix("datasets/")).parts
@@ -148,8 +147,6 @@ def _from_bucket(home: Home, source: str, kept: contextlib.ExitStack) -> list[Pa
 
     import pyarrow as pa
     from pyarrow import fs
-
-    from curator.address import DOWNLOADS
 
     shown = re.sub(r"//[^/@]*@", "//", source)  # a key may stand before the bucket
     address, question, options = source.partition("?")

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curator.address import DOWNLOADS
 from curator.extract.cut import Seen, in_order
 from curator.extract.estimate import edges_of, looked_over, sampled
 from curator.extract.order import LAST, Draw, Preparing, strategy
@@ -27,12 +26,12 @@ from curator.extract.wanted import Wanted
 from curator.runner import HERE, Place, run
 from registry.errors import Refusal
 from registry.identity import digest, file_digest, short
-from registry.store import Home, Record, alone, dump_json, is_finished, read_record
+from registry.store import DOWNLOADS, Home, Record, alone, dump_json, is_finished, read_record
 
 if TYPE_CHECKING:
     import polars as pl
 
-EXTRACT_VERSION = 1
+EXTRACT_VERSION = 2
 STAGE = "draws"
 ACCOUNT = "draw.json"
 RESERVE = "reserve"
@@ -81,7 +80,7 @@ class Request:
     def look(self, pool: Pool) -> Look:
         """What is looked for; raises Refusal for filters or a strategy that do not fit the files."""
         strategy(self.draw).check(self.draw, pool.schema)
-        self.wanted.check(looked_over(pool))
+        self.wanted.check(list(pool.schema), lambda columns: looked_over(pool, columns))
         return Look(pool.schema, self.wanted, self.draw)
 
 
@@ -150,7 +149,7 @@ def _make(home: Home, asked: Request, pool: Pool, scans: _Scans) -> None:
         command=f"curator extract {asked.name}",
     )
     with home.making(folder_of(home, asked, pool), record) as out:
-        with Tiers(out, asked.tiers, with_place=asked.draw.strategy != "hash") as tiers:
+        with Tiers(out, asked.tiers, with_place=not asked.draw.by_key) as tiers:
             for frame in scans.rows():
                 tiers.add(frame)
                 if tiers.full:
@@ -195,14 +194,15 @@ class _Scans:
         sample = sampled(self._pool, self._look)
         above, factor, most = -1, 1.0, max(self._asked.tiers.values())
         for self.done in itertools.count(1):
-            last = sample.last(round(most * factor), self._asked.draw.strategy)
-            yield from self._range(self._look, above, sample.edges(above, last, self._asked.draw.strategy))
+            last = sample.last(round(most * factor))
+            yield from self._range(self._look, above, sample.edges(above, last))
             if last == LAST:
                 return
             above, factor = last, factor * max(1.05, 1.02 * most / max(1, self._found))
 
     def _range(self, look: Look, above: int, edges: tuple[int, ...]) -> Iterator[pl.DataFrame]:
-        for frame in in_order(self._scanned(look, above, edges), len(edges), self._seen):
+        files = self._scanned(look, above, edges)
+        for frame in in_order(files, len(edges), self._seen, by_key=look.draw.by_key):
             self._found += len(frame)
             yield frame
 

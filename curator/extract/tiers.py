@@ -94,7 +94,7 @@ class Tiers:
         frame = frame.head(self._largest - self.rows)
         if not self._with_place:
             frame = frame.drop(ORDER)
-        self._pending.append(frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
+        self._pending.append(frame.to_arrow(compat_level=pl.CompatLevel.newest()))
         self._waiting += len(frame)
         while self._waiting and (self._waiting >= self._next() or self.full):
             self._write(min(self._waiting, self._next()))
@@ -124,7 +124,12 @@ class Tiers:
             name = next(name for name, end in self._sizes.items() if end == here)
             path = self._folder / name / f"part-{in_tier // ROWS_PER_FILE:05d}.parquet"
             path.parent.mkdir(exist_ok=True)
-            self._out = pq.ParquetWriter(path, group.schema, compression="zstd", use_dictionary=_repeating(group))
+            # Without our schema of Arrow, whose kind of text (views) is ours to choose and nobody else's business.
+            dictionaries = _repeating(group)
+            counted: Any = [name for name in group.column_names if name not in NEEDED]  # bounds of a text serve nobody
+            self._out = pq.ParquetWriter(
+                path, group.schema, use_dictionary=dictionaries, write_statistics=counted, store_schema=False
+            )
         self._out.write_table(group, row_group_size=rows)
         self._pending = [table.slice(rows)] if table.num_rows > rows else []
         self._waiting -= rows
@@ -143,7 +148,7 @@ def _repeating(table: pa.Table) -> list[str]:
     import pyarrow as pa
 
     def repeats(kind: pa.DataType) -> bool:
-        text = pa.types.is_large_string(kind) or pa.types.is_string(kind)
+        text = pa.types.is_string_view(kind)
         return bool(text or (pa.types.is_integer(kind) and kind.bit_width <= 32))
 
     return [field.name for field in table.schema if field.name not in NEEDED and repeats(field.type)]

@@ -6,12 +6,11 @@ import functools
 import math
 import operator
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from registry.errors import Refusal, did_you_mean
-from registry.recipe import Bounds
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,17 +33,29 @@ MEASURES = ("short_side", "long_side", "aspect", "characters", "words", *_NOISE)
 
 
 @dataclass(frozen=True)
+class Bound:
+    """The least and the largest value of a column, as far as there is one."""
+
+    min: float | None
+    max: float | None
+
+    def plain(self) -> dict[str, float]:
+        """JSON form, for the identity of a draw."""
+        return {name: value for name, value in (("min", self.min), ("max", self.max)) if value is not None}
+
+
+@dataclass(frozen=True)
 class Wanted:
     """A predicate: everything that is given must hold; a row whose value is null does not hold."""
 
-    bounds: Mapping[str, Bounds]
+    bounds: Mapping[str, Bound]
     languages: tuple[str, ...] = ()
     where: str | None = None
 
     def plain(self) -> dict[str, Any]:
         """JSON form, for the identity of a draw."""
         return {
-            "bounds": {name: b.model_dump(mode="json", exclude_none=True) for name, b in sorted(self.bounds.items())},
+            "bounds": {name: bound.plain() for name, bound in sorted(self.bounds.items())},
             "languages": sorted(self.languages),
             "where": self.where,
         }
@@ -71,19 +82,22 @@ class Wanted:
         """Tests of the file's own columns without a text: they are applied while it is read."""
         return [test for test in self.tests().values() if not _is_costly(test)]
 
+    def reads(self, columns: Iterable[str]) -> list[str]:
+        """Which of these columns the tests read."""
+        return _read(list(self.tests().values()), columns)
+
     def read_later(self, columns: Iterable[str]) -> list[str]:
-        """Which of these columns ``kept`` reads."""
-        costly = [test for test in self.tests().values() if _is_costly(test)]
-        needs = {*_columns(costly), *(("caption", "width", "height") if costly else ())}
-        return [name for name in columns if name in needs]
+        """Which of these columns ``holding`` reads."""
+        return _read([test for test in self.tests().values() if _is_costly(test)], columns)
 
-    def kept(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows for which the other tests hold as well."""
-        return _filtered(frame, [test for test in self.tests().values() if _is_costly(test)])
+    def holding(self, frame: pl.DataFrame) -> pl.Series:
+        """Whether a row has an address and words, and the tests that are not cheap hold for it."""
+        import polars as pl
 
-    def filtered(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows for which all tests hold."""
-        return _filtered(frame, list(self.tests().values()))
+        tests = [test for test in self.tests().values() if _is_costly(test)]
+        sound = pl.col("url").is_not_null() & (pl.col("caption").str.strip_chars() != "")
+        measured = with_measures(frame, _columns(tests))
+        return measured.select(functools.reduce(operator.and_, tests, sound)).to_series()
 
     def masks(self, frame: pl.DataFrame) -> dict[str, pl.Series]:
         """Test in words -> whether it holds, for each row."""
@@ -91,22 +105,29 @@ class Wanted:
         measured = with_measures(frame, _columns(tests.values()))
         return {words: measured.select(test.fill_null(False)).to_series() for words, test in tests.items()}
 
-    def check(self, sample: pl.DataFrame) -> None:
-        """Raise Refusal for a test that these rows cannot be put to: unknown columns, or not row by row."""
-        known = [*sample.columns, *MEASURES]
-        for words, test in self.tests().items():
-            _refuse_unknown(words, test, sample.columns, known)
+    def check(self, columns: Sequence[str], look: Callable[[list[str]], pl.DataFrame]) -> None:
+        """Raise Refusal for a test that cannot be put to rows: unknown columns, or not row by row.
+
+        Args:
+            columns: all that there are.
+            look: gives some rows of these columns.
+        """
+        tests = self.tests()
+        for words, test in tests.items():
+            _refuse_unknown(words, test, columns, [*columns, *MEASURES])
+        sample = look(self.reads(columns))
+        for words, test in tests.items():
             _refuse_unfit(words, test, sample)
 
 
-def parse_bounds(given: Sequence[str]) -> dict[str, Bounds]:
+def parse_bounds(given: Sequence[str]) -> dict[str, Bound]:
     """``column=MIN:MAX`` as column -> bounds; raises Refusal for anything else."""
-    found: dict[str, Bounds] = {}
+    found: dict[str, Bound] = {}
     for text in given:
         name, equals, limits = text.partition("=")
         least, colon, most = limits.partition(":")
         try:
-            bound = Bounds(min=_number(least), max=_number(most)) if equals and colon else None
+            bound = Bound(_number(least), _number(most)) if equals and colon and limits.strip() != ":" else None
         except ValueError:
             bound = None
         if bound is None or name in found:
@@ -185,11 +206,10 @@ def _noise(captions: pl.Series, names: Sequence[str]) -> list[pl.Series]:
     return [pl.Series(name, made[name]) for name in names]
 
 
-def _filtered(frame: pl.DataFrame, tests: Sequence[pl.Expr]) -> pl.DataFrame:
-    if not tests or frame.is_empty():
-        return frame
-    measured = with_measures(frame, _columns(tests))
-    return frame.filter(measured.select(functools.reduce(operator.and_, tests)).to_series())
+def _read(tests: Sequence[pl.Expr], columns: Iterable[str]) -> list[str]:
+    """Which of a file's columns these tests read, themselves or as measures."""
+    needs = {*_columns(tests), *(("caption", "width", "height") if tests else ())}
+    return [name for name in columns if name in needs]
 
 
 def _columns(tests: Iterable[pl.Expr]) -> list[str]:

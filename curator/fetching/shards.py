@@ -33,7 +33,8 @@ from registry.store import write_aside
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ASKED = ("key", "url", "sha256", "md5")
+DIGESTS = ("sha256", "md5")
+ASKED = ("key", "url", *DIGESTS)
 """Columns of a table of addresses; the digests are optional, and null where none is known."""
 _REASONS = {
     "image is empty": NOT_AN_IMAGE,
@@ -130,7 +131,7 @@ def write_outcomes(path: Path, rows: list[Row]) -> None:
 
 
 def _taken(row: Row, data: bytes, store: ImageWriter, min_side: int) -> Row:
-    for name in ("sha256", "md5"):
+    for name in DIGESTS:
         expected = row.get(name)
         if expected and hashlib.new(name, data, usedforsecurity=False).hexdigest() != expected.lower():
             return _outcome(row, CHANGED)

@@ -14,10 +14,9 @@ from typing import ClassVar
 
 import pytest
 
-from curator.address import DOWNLOADS
 from curator.known import KNOWN
 from registry.errors import Refusal
-from registry.store import Home
+from registry.store import DOWNLOADS, Home
 from tests.conftest import Curator
 from tests.curator.data_home import chats, write_card, write_json
 from tests.curator.test_origin import pulled_rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -14,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from curator.samples import find_samples
 from registry.store import Home
 from tests.conftest import Curator
-from tests.curator.data_home import file_bytes
-from tests.curator.extract_reference import Row, drawn, rows, write
+from tests.curator.data_home import file_bytes, picture
+from tests.curator.extract_reference import SCHEMA, Row, drawn, rows, write
 from tests.curator.picture_server import PictureServer
 
 FAULTS = {7: "status/404", 11: "html", 13: "corrupt", 17: "opt-out", 19: "loop", 23: "bomb", 29: "status/403"}
@@ -111,6 +114,24 @@ def test_as_many_pictures_arrive_as_were_wanted(
     again = json.loads(curator(*command(folder)).stdout)
     assert again["fetched"]["realised"] == told["realised"]
     assert server.hits.total() == hits, "what arrived is not asked for again"
+
+
+def test_a_picture_with_other_bytes_than_the_metadata_says_does_not_arrive(
+    server: PictureServer, curator: Curator, tmp_path: Path
+) -> None:
+    made = [row | {"URL": f"{server.url}/picture/{i}"} for i, row in enumerate(rows(60, twins=0))]
+    digests = [hashlib.sha256(picture(i, server.size)).hexdigest() for i in range(len(made))]
+    told = [None if i % 3 == 0 else sha if i % 3 == 1 else digests[0] for i, sha in enumerate(digests)]
+    (tmp_path / "files").mkdir()
+    table = pa.Table.from_pylist(made, schema=SCHEMA).append_column("sha256", pa.array(told, pa.string()))
+    pq.write_table(table, tmp_path / "files" / "a.parquet")
+    fetch = ["--fetch", "--allow-private", "--retries", "0", "--reserve", "1"]
+    answer = curator("extract", "web", "--source", str(tmp_path / "files"), "--sizes", "30", "--json", *fetch)
+    assert answer.exit_code == 0, answer.stderr
+    realised = pl.read_parquet(json.loads(answer.stdout)["fetched"]["realised"])
+    assert len(realised) > 30
+    became = {url: "changed" if i % 3 == 2 else "arrived" for i, url in enumerate(row["URL"] for row in made)}
+    assert realised["status"].to_list() == [became[url] for url in realised["url"]]
 
 
 def test_a_draw_that_is_used_up_says_so(server: PictureServer, curator: Curator, tmp_path: Path) -> None:

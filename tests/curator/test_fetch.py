@@ -22,13 +22,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curator.address import DOWNLOADS
 from curator.fetch import ACCOUNT, REALISED, Asked, Effort, Fetched, Rules, fetch
 from curator.fetching import workers
 from curator.fetching.shards import Shard
 from registry.errors import Refusal
 from registry.images import ImageStore
-from registry.store import Home, read_record
+from registry.store import DOWNLOADS, Home, read_record
 from tests.curator.data_home import file_bytes, picture
 from tests.curator.picture_server import PictureServer
 

@@ -15,7 +15,6 @@ import pytest
 
 from curator import hub as hub_module
 from curator import pull as pull_module
-from curator.address import DOWNLOADS
 from curator.hub import HubListing, PublishedFile
 from curator.normalise import normalise
 from curator.origin import local_copy
@@ -24,7 +23,7 @@ from curator.selection import LISTING, select
 from registry.card import Card, Source
 from registry.errors import Refusal
 from registry.identity import file_digest
-from registry.store import Home, is_finished, read_record
+from registry.store import DOWNLOADS, Home, is_finished, read_record
 from tests.curator.data_home import captions, write_card, write_json, write_parquet
 from tests.hub.faults import Fault
 from tests.hub.server import READ_TOKEN, STRANGER_TOKEN, Hub

@@ -1,6 +1,6 @@
 """Seven nested subsets of LAION-like metadata: CPU, wall time and memory side by side, and exactness on the same rows.
 
-    python -m tests.speed.extract [--rows 10000000] [--rounds 3] [--slow] [--check] [--folder FOLDER]
+    python -m tests.speed.extract [--rows 10000000] [--rounds 3] [--slow] [--check] [--python P ...] [--folder FOLDER]
 
 Rows are made once in FOLDER (about 120 MB a million; 20 files a 10 million rows, row groups of 125,000, snappy). The
 filter is that of LAION's own subsets: similarity, short side, aspect, punsafe, pwatermark, language, text length; the
@@ -13,12 +13,16 @@ largest subset is 5 % of the rows. Each method runs in a process of its own, in 
 * datasets (``--slow``): ``load_dataset``, filter in batches, sort, select, on 2 million rows, with curator on the same.
 
 ``--check`` also draws from the same rows in other files and another order, and with one thread, and compares bytes.
+``--python`` does so with other versions of the libraries: the interpreter of an environment that has, say,
+``polars==2.0.0 duckdb==1.5.6 pyarrow numpy click rich pydantic pyyaml llvmlite huggingface_hub``. Its rows must be the
+same in the same order, and with the same pyarrow (which signs what it writes) so must the bytes.
 Exit status 1 when bytes differ or a ratio misses its aim.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import random
@@ -196,12 +200,14 @@ def measured(arguments: Sequence[str], threads: int = 2) -> tuple[float, float, 
     return cpu, seconds, used.ru_maxrss / 1024, text
 
 
-def arguments_of(method: str, folder: Path, out: Path, sizes: list[int], bound: str) -> list[str]:
+def arguments_of(
+    method: str, folder: Path, out: Path, sizes: list[int], bound: str, python: str = sys.executable
+) -> list[str]:
     """The command line of a method."""
     if method == "curator":
         given = [part for text in BOUNDS for part in ("--bound", text)]
         source = ["--source", str(folder), "--sizes", ",".join(map(str, sizes)), "--language", "en"]
-        return [sys.executable, "-m", "curator", "extract", "x", *source, *given, "--json", "--home", str(out)]
+        return [python, "-m", "curator", "extract", "x", *source, *given, "--json", "--home", str(out)]
     code = {"limit": DUCKDB, "duckdb": DUCKDB, "bound": DUCKDB, "pandas": PANDAS, "datasets": DATASETS}[method]
     return [sys.executable, "-c", code, str(folder), str(out), method, ",".join(map(str, sizes)), bound]
 
@@ -223,12 +229,30 @@ def compared(folder: Path, rows: int, methods: list[str], rounds: int, root: Pat
     return medians
 
 
-def drawn(folder: Path, rows: int, root: Path, threads: int) -> dict[str, str]:
-    """Size -> digest of the bytes of its files."""
+def drawn(folder: Path, rows: int, root: Path, threads: int, python: str = sys.executable) -> tuple[str, str]:
+    """Digests of the rows of the largest subset in their order, and of the bytes of all files."""
     sizes = [int(rows * share) for share in SHARES]
     with tempfile.TemporaryDirectory(dir=root) as out:
-        content = json.loads(measured(arguments_of("curator", folder, Path(out), sizes, ""), threads)[3])["content"]
-    return dict(content)
+        told = json.loads(measured(arguments_of("curator", folder, Path(out), sizes, "", python), threads)[3])
+        found = hashlib.sha256()
+        for path in told["subsets"][-1]["files"]:
+            for row in pq.read_table(path, columns=["order_key", "url", "caption"]).to_pylist():
+                found.update(json.dumps(row).encode())
+    return found.hexdigest(), json.dumps(told["content"])
+
+
+def checked_with(pythons: list[str], folder: Path, rows: int, root: Path) -> bool:
+    """Whether other versions of the libraries draw the same rows; also says whether the bytes are the same."""
+    versions = "import importlib.metadata as m; print(*(f'{n} {m.version(n)}' for n in ('polars','duckdb','pyarrow')))"
+    rows_here, bytes_here = drawn(folder, rows, root, 2)
+    same = True
+    for python in pythons:
+        named = subprocess.run([python, "-c", versions], check=True, capture_output=True, text=True).stdout.strip()
+        rows_there, bytes_there = drawn(folder, rows, root, 2, python)
+        same &= rows_there == rows_here
+        told = f"{'the same' if rows_there == rows_here else 'OTHER'} rows"
+        print(f"{named}: {told}, {'the same' if bytes_there == bytes_here else 'other'} bytes", flush=True)
+    return same
 
 
 def checked(folder: Path, rows: int, root: Path) -> bool:
@@ -249,6 +273,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--slow", action="store_true")
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--python", action="append", default=[])
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "extract-speed")
     given = parser.parse_args()
     root: Path = given.folder
@@ -263,6 +288,7 @@ def main() -> int:
     missed = [f"{name}: {ratio:.2f} (aim {AIMS[name]:.2f})" for name, ratio in ratios.items() if ratio < AIMS[name]]
     print("; ".join(missed) or "all aims are met")
     same = checked(folder, given.rows, root) if given.check else True
+    same &= checked_with(given.python, folder, given.rows, root) if given.python else True
     return int(bool(missed) or not same)
 
 
