@@ -46,8 +46,7 @@ def command(mix: str, repository: str, home: Path, as_json: bool, dry_run: bool,
     """
     from curator.destination import Destination
     from curator.publish import Wish, plan_publication, publish
-    from curator.train import find_folder
-    from registry.store import Home
+    from registry.store import Home, find_folder
 
     data_home = Home(home)
     wish = Wish(repository, shard_bytes=shard_size << 20, **asked)
