@@ -69,9 +69,7 @@ def _figure(info: MixInfo, skin: Skin) -> Figure:
     return figure
 
 
-def _block(
-    figure: Figure, place: tuple[float, float], title: str, bars: Bars, of: tuple[int, int], skin: Skin
-) -> None:
+def _block(figure: Figure, place: tuple[float, float], title: str, bars: Bars, of: tuple[int, int], skin: Skin) -> None:
     (bottom, height), (most, samples) = place, of
     axes = figure.add_axes((_LABELS, bottom, 0.98 - _LABELS, height))
     axes.set_axis_off()

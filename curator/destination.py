@@ -203,7 +203,9 @@ class Destination:
         """Give a commit a name; one that it has already is fine."""
         self._keep_trying(
             "tag",
-            lambda: self._api.create_tag(self.repo_id, tag=name, revision=commit, repo_type=self.repo_type, exist_ok=True),
+            lambda: self._api.create_tag(
+                self.repo_id, tag=name, revision=commit, repo_type=self.repo_type, exist_ok=True
+            ),
         )
 
     def _looked_up(self) -> Any:

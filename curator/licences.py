@@ -71,6 +71,12 @@ def terms_of(home: Home, datasets: Iterable[str], pictured: Iterable[str]) -> li
     return [_terms(name, _card(home, name), name in shown) for name in sorted(datasets)]
 
 
+def cards_of(home: Home, datasets: Iterable[str]) -> dict[str, Card]:
+    """The cards that are here, by name; of the others the licences say that nothing is established."""
+    found = {name: _card(home, name) for name in sorted(datasets)}
+    return {name: card for name, card in found.items() if card is not None}
+
+
 def hub_licences(terms: Iterable[Terms]) -> list[str]:
     """The union of all terms as the Hub's metadata names them, sorted."""
     found = set()
@@ -104,7 +110,7 @@ def check_redistribution(terms: Iterable[Terms]) -> None:
     forbidden = [f"{one.dataset} ({reason})" for one in terms for reason in one.forbidden]
     if forbidden:
         what = f"these must not be published: {'; '.join(forbidden)}"
-        way_out = "add --recipe-only (whoever wants the mix pulls the data from its sources), or leave these datasets out"
+        way_out = "add --recipe-only (others then pull the data from its sources), or leave these datasets out"
         raise Refusal("licences", what, way_out)
 
 

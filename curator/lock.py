@@ -22,6 +22,7 @@ LISTING = "published.jsonl"
 
 def lock(home: Home, folder: Path, info: MixInfo) -> dict[str, Any]:
     """Everything below one mix, sorted by place."""
+    of_mix = read_record(folder).inputs
     steps = Lineage(home, f"mixes/{folder.name}").steps
     inputs = [step for place, step in sorted(steps.items()) if place != f"mixes/{folder.name}"]
     return {
@@ -36,7 +37,7 @@ def lock(home: Home, folder: Path, info: MixInfo) -> dict[str, Any]:
             "images": info.images,
         },
         "sources": [_source(home, step) for step in inputs if step.place.startswith("raw/")],
-        "inputs": [_input(step, _stated(home, folder, steps, step)) for step in inputs],
+        "inputs": [_input(step, _stated(of_mix, steps, step)) for step in inputs],
     }
 
 
@@ -72,10 +73,9 @@ def _input(step: Step, stated: str | None) -> dict[str, Any]:
     return found
 
 
-def _stated(home: Home, folder: Path, steps: dict[str, Step], wanted: Step) -> str | None:
+def _stated(of_mix: dict[str, str], steps: dict[str, Step], wanted: Step) -> str | None:
     """The digest by which whoever was made from it names it."""
     if wanted.record is not None:
         return wanted.record.digest
-    of_mix = read_record(folder).inputs
     named = [step.inputs[wanted.place] for step in steps.values() if wanted.place in step.inputs]
     return of_mix.get(wanted.place) or next(iter(named), None)

@@ -1,4 +1,4 @@
-"""What every publication does, whatever is published: look, send what is large, one commit, a tag, a look at the result.
+"""What every publication does: look, send what is large, make one commit and a tag, look at the result.
 
 Nothing is visible before the commit, and the commit is everything at once. What is there already is not sent again:
 goods are recognised by their content digest and settings, a large file of a killed run by its own digest. A
@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from curator.destination import Destination, Known, State, Unreachable, checked_tag
 from registry.errors import Refusal
-from registry.identity import digest, short
-from registry.store import Home, Record, dump_json, read_record
+from registry.identity import digest
+from registry.store import Home, Record, dump_json, find_folder, read_record
 
 PUBLICATION_FILE = "publication.json"
 README = "README.md"
@@ -74,6 +74,10 @@ class Goods(Protocol):
     @property
     def content(self) -> str:
         """Digest of what is published."""
+
+    @property
+    def tag(self) -> str:
+        """Name of the version where nobody gives one."""
 
     @property
     def rows(self) -> int:
@@ -157,8 +161,7 @@ def plan(home: Home, goods: Goods, wish: Wish, to: Destination, warnings: list[s
 
     A plan that is not to be carried out needs neither a token nor a Hub: what was not looked at is in it.
     """
-    prefix = "mix" if goods.stage == "mixes" else "trial"
-    tag = checked_tag(wish.tag) if wish.tag else f"{prefix}-{short(goods.content)}"
+    tag = checked_tag(wish.tag) if wish.tag else goods.tag
     look = _look(to) if only_plan else _look_closely(to)
     before = look.state
     _refuse_foreign(wish, before)
@@ -241,7 +244,7 @@ def _is_present(home: Home, to: Destination, before: State, goods: Goods) -> boo
             small = set(told["small"])
         except (ValueError, KeyError, TypeError, AttributeError):
             return False  # damaged: it is published anew
-    there = {path for path in before.files if goods.owns(path)}
+    there = {path for path in before.files if goods.owns(path) and path != PUBLICATION_FILE}
     return same and there <= {*large, *small} <= before.files.keys() and before.holds(large)
 
 
@@ -317,3 +320,16 @@ def _recorded(home: Home, plan: Plan, to: Destination, commit: str) -> str:
     with home.making(folder, record):
         pass
     return folder.relative_to(home.path).as_posix()
+
+
+def meant(home: Home, what: str, *, checkpoint: bool) -> tuple[str, Path]:
+    """Stage and folder of what is to be published: a mix of this name, else a trial of it."""
+    if checkpoint:
+        return "trials", find_folder(home, "trials", what)
+    try:
+        return "mixes", find_folder(home, "mixes", what)
+    except Refusal as no_mix:
+        try:
+            return "trials", find_folder(home, "trials", what)
+        except Refusal:
+            raise no_mix from None

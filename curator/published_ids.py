@@ -40,7 +40,8 @@ def ids_features() -> dict[str, Any]:
     """The same columns as `datasets` names them."""
     text = {"dtype": "string", "_type": "Value"}
     numbers = {"copy": {"dtype": "int32", "_type": "Value"}, "position": {"dtype": "int64", "_type": "Value"}}
-    return {"id": text, **numbers, **dict.fromkeys(("dataset", "part", "category", "source_id"), text), "images": [text]}
+    names = dict.fromkeys(("dataset", "part", "category", "source_id"), text)
+    return {"id": text, **numbers, **names, "images": [text]}
 
 
 def write_ids(reader: MixReader, work: Path) -> Iterator[tuple[str, Path, Large]]:
