@@ -20,6 +20,8 @@ ROLES: tuple[Role, ...] = ("selected", "baseline", "all")
 class Evidence:
     """One decision that measured the mix, and what the mix was to it."""
 
+    place: str
+    """Where it lies in the data home."""
     digest: str
     role: Role
     decision: Decision
@@ -42,7 +44,7 @@ def evidence_for(home: Home, content_digest: str) -> list[Evidence]:
         decision = read_decision(folder)
         role = next((role for role in ROLES if _trials(decision, role) & trained), None)
         if role is not None:
-            found.append(Evidence(read_record(folder).digest, role, decision))
+            found.append(Evidence(f"decisions/{folder.name}", read_record(folder).digest, role, decision))
     return found
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from curator.destination import Destination, Known, State, Unreachable, checked_tag
+from curator.evidence import Evidence
 from registry.errors import Refusal
 from registry.identity import digest
 from registry.store import Home, Record, dump_json, find_folder, read_record
@@ -82,6 +83,10 @@ class Goods(Protocol):
     @property
     def rows(self) -> int:
         """Samples; for the account, and for progress."""
+
+    @property
+    def evidence(self) -> list[Evidence]:
+        """Decisions that the page tells of."""
 
     def settings(self) -> dict[str, Any]:
         """What besides the content decides the published files."""
@@ -296,6 +301,7 @@ def _checked(to: Destination, commit: str, wanted: dict[str, Known], tag: str) -
 def _recorded(home: Home, plan: Plan, to: Destination, commit: str) -> str:
     """Write down in the home what was published where; the place of that record."""
     goods = plan.goods
+    evidence = {one.place: one.digest for one in goods.evidence}
     settings = {
         "url": to.url,
         "repo": to.repo_id,
@@ -309,7 +315,7 @@ def _recorded(home: Home, plan: Plan, to: Destination, commit: str) -> str:
         kind="publication",
         name=to.repo_id,
         digest=digest(settings),
-        inputs={f"{goods.stage}/{goods.folder.name}": read_record(goods.folder).digest},
+        inputs={f"{goods.stage}/{goods.folder.name}": read_record(goods.folder).digest, **evidence},
         rows_in=goods.rows,
         rows_out=goods.rows,
         settings=settings,
