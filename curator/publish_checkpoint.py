@@ -22,7 +22,7 @@ from registry.errors import Refusal
 from registry.facts import mix_by_content
 from registry.identity import digest, file_digest, short
 from registry.mix import MixInfo, MixReader
-from registry.store import Home, dump_json, read_record
+from registry.store import RECORD, Home, dump_json, read_record
 from registry.trial import BenchmarkScore, Settings
 
 _OURS = re.compile(r"[\w.-]+\.(safetensors|json|jinja|txt|model)")
@@ -85,22 +85,26 @@ class CheckpointGoods:
     @cached_property
     def trained(self) -> Settings:
         """Identity of the trial."""
-        return Settings.model_validate(read_record(self.folder).settings)
+        with damage_refused(self.folder / RECORD):
+            return Settings.model_validate(read_record(self.folder).settings)
 
     @cached_property
-    def mix(self) -> MixInfo | None:
+    def reader(self) -> MixReader | None:
         """The mix it was trained on, where that is in this home."""
         name = mix_by_content(self.home.path).get(self.trained.mix)
-        return MixReader(self.home, name).info if name else None
+        return MixReader(self.home, name) if name else None
+
+    @property
+    def mix(self) -> MixInfo | None:
+        """What that mix is."""
+        return self.reader.info if self.reader else None
 
     @cached_property
     def terms(self) -> list[Terms]:
         """Terms of the datasets of the mix."""
-        if self.mix is None:
+        if self.reader is None:
             return []
-        cards = cards_of(self.home, self.mix.datasets)
-        pictured = [name for name in self.mix.datasets if name not in cards or cards[name].pictures.regime != "none"]
-        return terms_of(self.home, self.mix.datasets, pictured)
+        return terms_of(self.home, self.reader.info.datasets, _pictured(self.reader))
 
     @cached_property
     def scores(self) -> list[BenchmarkScore]:
@@ -204,6 +208,14 @@ def plan_checkpoint(
             raise Refusal(folder.name, what, "build the mix again, leave --public out, or add --accept-licences")
         warnings.append(what)
     return CheckpointPlan(**vars(plan(home, goods, wish, to, warnings, only_plan=only_plan)))
+
+
+def _pictured(reader: MixReader) -> list[str]:
+    """Datasets of which the mix has rows that show pictures."""
+    import pyarrow.compute as pc
+
+    rows = reader.rows()
+    return sorted(set(rows.filter(pc.greater(pc.list_value_length(rows["images"]), 0))["dataset"].to_pylist()))
 
 
 def _told(folder: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,10 +21,11 @@ from curator.publish import MixWish, plan_mix
 from registry.errors import Refusal
 from registry.mix import MixReader
 from registry.recipe import Recipe, RecipePart
-from registry.store import Home
+from registry.store import Home, read_record
 from tests.curator.publish_home import add_pictures, make_home
 from tests.hub.faults import Fault
 from tests.hub.server import READ_TOKEN, STRANGER_TOKEN, WRITE_TOKEN, Hub, Seen
+from tests.small_home import make_small_home
 
 # The client's own call of its HTTP library, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload raw bytes:DeprecationWarning")
@@ -138,6 +140,10 @@ shown = sum(part["type"] == "image" for row in mix for turn in row["messages"] f
 assert shown == sum(len(row["images"]) for row in mix) == 80
 assert mix[0]["images"][0].size == (32, 32) and mix[0]["messages"][-1]["role"] == "assistant"
 first = next(iter(load_dataset("acme/loaded", split="train", streaming=True)))
+for streaming in (False, True):
+    for name, rows in (("captioning", 80), ("text_only", 10)):
+        part = load_dataset("acme/loaded", name, split="train", streaming=streaming)
+        assert [row["category"] for row in part] == [name] * rows, (name, streaming)
 assert first["id"] == mix[0]["id"] and first["images"][0].tobytes() == mix[0]["images"][0].tobytes()
 """
     ran = subprocess.run(
@@ -392,6 +398,34 @@ def test_the_plan_says_what_would_happen(hub: Hub, made: Made, put: Publisher) -
     put(made, "acme/planned")
     told = plan_mix(*made, put.wish("acme/planned"), put.to("acme/planned")).plain()
     assert (told["new_repository"], told["already_there"]) == (False, True)
+
+
+def test_the_home_remembers_what_was_published_where(hub: Hub, made: Made, put: Publisher) -> None:
+    done = put(made, "acme/remembered", tag="v1")
+    record = read_record(made[0].path / done.record)
+    assert record.settings["url"] == done.url
+    assert (record.settings["commit"], record.settings["tag"]) == (done.commit, "v1")
+    assert record.inputs == {f"mixes/{made[1].name}": read_record(made[1]).digest}
+    assert put(made, "acme/remembered", tag="v1").record == done.record
+    assert put(made, "acme/remembered", tag="v2").record != done.record
+
+
+def test_a_decision_that_measured_the_mix_is_on_the_page(hub: Hub, put: Publisher, tmp_path: Path) -> None:
+    small = make_small_home(tmp_path)
+    made = small.home, small.home.path / "mixes" / small.mix
+    done = put(made, "acme/evidence", public=False)
+    page = hub.read("acme/evidence", "README.md").decode()
+    for said in ("Decision `first`", "d" * 64, "| **Selected** | 7 | 62.5 | 62.5 | 1 |", "+1.5 (-0.5 … +3.5)"):
+        assert said in page
+    inputs = read_record(small.home.path / done.record).inputs
+    assert inputs.keys() == {f"mixes/{small.mix}", f"decisions/{small.decision}"}
+    shutil.rmtree(small.home.path / "decisions")
+    with pytest.raises(Refusal, match="another form or evidence of the same"):
+        put(made, "acme/evidence", public=False)
+    with hub.watch() as seen:
+        assert put(made, "acme/evidence", public=False, tag="v2").uploaded
+    assert not any(one.startswith("PUT") for one in writes(seen)), "the rows are there: only the page goes up"
+    assert "No decision of the data home" in hub.read("acme/evidence", "README.md").decode()
 
 
 def test_nothing_is_left_in_the_home(made: Made, put: Publisher) -> None:
