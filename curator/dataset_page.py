@@ -23,6 +23,10 @@ from registry.mix import MixInfo
 from registry.taxonomy import CATEGORIES
 
 _SIZES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B")
+CARDS = "cards"
+"""Folder of the repository with the cards that the registry does not have."""
+_TAKE_CARDS = f"""home="${{CURATOR_HOME:-$HOME/.vlm-curator}}"
+mkdir -p "$home/cards" && cp -n {CARDS}/*.yaml "$home/cards/"  # look at them first"""
 DEFAULT = "default"
 """Name of the configuration that holds all rows; the others are called as the categories."""
 
@@ -41,6 +45,8 @@ class Page:
     terms: Sequence[Terms]
     cards: Mapping[str, Card]
     evidence: Sequence[Evidence]
+    own_cards: Sequence[str]
+    """Datasets whose cards are not the registry's, but published with the mix."""
     whole: bool
     """False when neither a word nor a picture is published, but only what builds the mix again."""
 
@@ -119,7 +125,8 @@ A training mix for vision-language models: {info.samples:,} conversations over {
 from datasets import load_dataset
 
 mix = load_dataset("{self.repo_id}", revision="{self.tag}", split="train")
-part = load_dataset("{self.repo_id}", "{category}", revision="{self.tag}", split="train")  # one category
+# or one category alone:
+part = load_dataset("{self.repo_id}", "{category}", revision="{self.tag}", split="train")
 ```
 
 `messages` are turns of `{{"role", "content": [{{"type": "image"}} | {{"type": "text", "text"}}]}}` with as many image
@@ -203,11 +210,12 @@ ids = load_dataset("{self.repo_id}", revision="{self.tag}", split="train")
 
     def _rebuild(self) -> str:
         pulls = dict.fromkeys(_pull(part.dataset, part.samples_folder) for part in self.info.parts)
-        lines = "\n".join(pulls)
+        lines = "\n".join([*([_TAKE_CARDS] if self.own_cards else []), *pulls])
         return f"""## Build it again
 
 ```sh
-hf download {self.repo_id} --repo-type dataset --revision {self.tag} --include "*.json" --local-dir rebuilt
+hf download {self.repo_id} --repo-type dataset --revision {self.tag} \\
+  --include "*.json" "{CARDS}/*" --local-dir rebuilt
 cd rebuilt
 {lines}
 curator build-mix ./{RECIPE_FILE} --json

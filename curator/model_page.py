@@ -124,11 +124,11 @@ model = LlavaForConditionalGeneration.from_pretrained("{self.repo_id}", revision
         )
 
     def _licences(self) -> str:
-        if self.mix is None:
+        if not self.terms:
             return "## Licences\n\nThe mix is not in the data home that this was published from: no terms are known."
         duty = (
-            "These are the terms of the data that it was trained on. What they mean for the weights is not settled "
-            "here; the licence of the base checkpoint holds as well."
+            "These are the terms of the data that it was trained on, in all stages. What they mean for the weights is "
+            "not settled here; the licence of the base checkpoint holds as well."
         )
         return licences_section(self.terms, self.cards, duty)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 from curator.composition_chart import CHART_FILE, chart
 from curator.croissant import CROISSANT_FILE, Described, croissant
-from curator.dataset_page import Page
+from curator.dataset_page import CARDS, Page
 from curator.destination import Destination, Known
 from curator.evidence import Evidence, evidence_for
 from curator.export import EXPORT_VERSION, SHARD_BYTES, Exporter, Slice, features
@@ -24,13 +24,15 @@ from curator.lock import LOCK_FILE, lock
 from curator.publication import README, Large, Plan, Wish, plan
 from curator.published_ids import IDS_VERSION, ids_features, write_ids
 from curator.published_recipe import recipe_files
-from registry.card import Card
+from registry.card import Card, card_files
 from registry.errors import Refusal
 from registry.identity import short
 from registry.mix import MIX_FILE, MixInfo, MixReader
 from registry.store import Home, dump_json
 
-_OURS = re.compile(r"(data/train-|ids/ids-)[\w-]+\.parquet|recipe(-\d+)?\.json|(lock|croissant)\.json|composition\.png")
+_OURS = re.compile(
+    r"(data/train-|ids/ids-)[\w-]+\.parquet|cards/[\w.-]+\.yaml|recipe(-\d+)?\.json|(lock|croissant)\.json|composition\.png"
+)
 
 
 @dataclass(frozen=True)
@@ -135,9 +137,10 @@ class MixGoods:
             LOCK_FILE: dump_json(locked),
             **recipe_files(self.info),
         }
+        cards = own_cards(self.home, self.info.datasets)
         page = Page(
             to.repo_id, tag, self.info, large, columns, self.terms, self.cards, self.evidence,
-            whole=not self.wish.recipe_only,
+            own_cards=sorted(cards), whole=not self.wish.recipe_only,
         )  # fmt: skip
         described = Described(
             url=to.url,
@@ -156,6 +159,7 @@ class MixGoods:
             README: page.readme().encode(),
             CHART_FILE: chart(self.info),
             CROISSANT_FILE: dump_json(croissant(described)),
+            **{f"{CARDS}/{name}.yaml": path.read_bytes() for name, path in cards.items()},
             **account,
         }
 
@@ -190,6 +194,12 @@ def plan_mix(home: Home, folder: Path, wish: MixWish, to: Destination, *, only_p
         check_redistribution(goods.terms)
         warnings = check_known(goods.terms, private=not wish.public, accepted=wish.accept_licences)
     return MixPlan(**vars(plan(home, goods, wish, to, warnings, only_plan=only_plan)))
+
+
+def own_cards(home: Home, datasets: Iterable[str]) -> dict[str, Path]:
+    """Files of the cards that come from the home and not from the registry: nobody else has them."""
+    files = card_files(home)
+    return {name: files[name] for name in sorted(datasets) if name in files and files[name].parent == home.cards}
 
 
 def _categories(shard: Path) -> dict[str, int]:

@@ -85,26 +85,47 @@ class CheckpointGoods:
     @cached_property
     def trained(self) -> Settings:
         """Identity of the trial."""
-        with damage_refused(self.folder / RECORD):
-            return Settings.model_validate(read_record(self.folder).settings)
+        return _settings_of(self.folder)
 
     @cached_property
-    def reader(self) -> MixReader | None:
-        """The mix it was trained on, where that is in this home."""
-        name = mix_by_content(self.home.path).get(self.trained.mix)
-        return MixReader(self.home, name) if name else None
+    def mixes(self) -> dict[str, MixReader | None]:
+        """Content -> the mixes of all stages of training, the last stage first; None for one that is not here."""
+        names = mix_by_content(self.home.path)
+        contents = dict.fromkeys(stage.mix for stage in self._stages())
+        return {one: MixReader(self.home, names[one]) if one in names else None for one in contents}
+
+    def _stages(self) -> Iterator[Settings]:
+        """Its own settings, then those of the trials that it started from, as far as they are here."""
+        current: Settings | None = self.trained
+        while current is not None:
+            yield current
+            before = self.home.find("trials", current.init) if current.init else None
+            current = _settings_of(before) if before else None
 
     @property
     def mix(self) -> MixInfo | None:
-        """What that mix is."""
-        return self.reader.info if self.reader else None
+        """The mix of the last stage, where that is in this home."""
+        reader = self.mixes[self.trained.mix]
+        return reader.info if reader else None
+
+    @property
+    def missing(self) -> list[str]:
+        """Digests of mixes and first stages whose data nothing is known of."""
+        *_, first = self._stages()
+        unknown = [content for content, reader in self.mixes.items() if reader is None]
+        return unknown + ([first.init] if first.init else [])
+
+    @cached_property
+    def cards(self) -> dict[str, Card]:
+        """Cards of the datasets of all stages."""
+        return cards_of(self.home, {name for reader in self.mixes.values() if reader for name in reader.info.datasets})
 
     @cached_property
     def terms(self) -> list[Terms]:
-        """Terms of the datasets of the mix."""
-        if self.reader is None:
-            return []
-        return terms_of(self.home, self.reader.info.datasets, _pictured(self.reader))
+        """Terms of the datasets of all stages."""
+        there = [reader for reader in self.mixes.values() if reader]
+        pictured = {name for reader in there for name in _pictured(reader)}
+        return terms_of(self.home, {name for reader in there for name in reader.info.datasets}, pictured)
 
     @cached_property
     def scores(self) -> list[BenchmarkScore]:
@@ -141,7 +162,6 @@ class CheckpointGoods:
         """The card, what else transformers reads, settings and scores."""
         told = _told(self.folder)
         base, repo = self._base()
-        cards: dict[str, Card] = cards_of(self.home, self.mix.datasets) if self.mix else {}
         page = ModelPage(
             repo_id=to.repo_id,
             tag=tag,
@@ -155,7 +175,7 @@ class CheckpointGoods:
             mix=self.mix,
             mix_repos=_published(self.home, self.trained.mix),
             terms=self.terms,
-            cards=cards,
+            cards=self.cards,
             scores=self.scores,
             evidence=self.evidence,
         )
@@ -202,12 +222,18 @@ def plan_checkpoint(
     goods = CheckpointGoods(home, folder, wish)
     assert goods.files, "a checkpoint without files is refused"
     warnings = check_known(goods.terms, private=not wish.public, accepted=wish.accept_licences)
-    if goods.mix is None:
-        what = f"the mix {short(goods.trained.mix)} is not in this data home: the terms of the data are not known"
+    if goods.missing:
+        what = f"{', '.join(map(short, goods.missing))} of its training is not in this data home: terms are not known"
         if wish.public and not wish.accept_licences:
-            raise Refusal(folder.name, what, "build the mix again, leave --public out, or add --accept-licences")
+            raise Refusal(folder.name, what, "make it again, leave --public out, or add --accept-licences")
         warnings.append(what)
     return CheckpointPlan(**vars(plan(home, goods, wish, to, warnings, only_plan=only_plan)))
+
+
+def _settings_of(trial: Path) -> Settings:
+    """The identity of a finished trial, as its record has it."""
+    with damage_refused(trial / RECORD):
+        return Settings.model_validate(read_record(trial).settings)
 
 
 def _pictured(reader: MixReader) -> list[str]:

@@ -62,6 +62,7 @@ def page(**changes: object) -> Page:
         "terms": [Terms("a", NASTY, None, None, None, shows_pictures=True)],
         "cards": {"a": card},
         "evidence": [],
+        "own_cards": [],
         "whole": True,
     }
     return Page(**{**given, **changes})  # type: ignore[arg-type]  # the fields above

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,11 +20,10 @@ from curator.publish import MixWish, plan_mix
 from registry.errors import Refusal
 from registry.mix import MixReader
 from registry.recipe import Recipe, RecipePart
-from registry.store import Home, read_record
+from registry.store import Home
 from tests.curator.publish_home import add_pictures, make_home
 from tests.hub.faults import Fault
 from tests.hub.server import READ_TOKEN, STRANGER_TOKEN, WRITE_TOKEN, Hub, Seen
-from tests.small_home import make_small_home
 
 # The client's own call of its HTTP library, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload raw bytes:DeprecationWarning")
@@ -348,25 +346,6 @@ def test_no_hub_there(made: Made) -> None:
         plan_mix(*made, MixWish("acme/x"), to)
 
 
-@pytest.mark.parametrize("endpoint", ["ftp://hub", "hub.example", "https://user@hub", "https://hub/?a=b"])
-def test_bad_endpoints(endpoint: str) -> None:
-    with pytest.raises(Refusal, match="is no address of a Hub"):
-        Destination("acme/x", endpoint)
-
-
-def test_plain_http_to_a_distant_host_is_said() -> None:
-    said: list[str] = []
-    Destination("acme/x", "http://hub.example", said.append)
-    assert "plain http" in said[0]
-
-
-def test_no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("HF_TOKEN")
-    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "none"))
-    with pytest.raises(Refusal, match=r"no token[^$]*hf auth login"):
-        Destination("acme/x").check_account()
-
-
 def test_unknown_licences(hub: Hub, put: Publisher, tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     add_pictures(home, tmp_path / "source", "mystery", 3, licence="")
@@ -398,34 +377,6 @@ def test_the_plan_says_what_would_happen(hub: Hub, made: Made, put: Publisher) -
     put(made, "acme/planned")
     told = plan_mix(*made, put.wish("acme/planned"), put.to("acme/planned")).plain()
     assert (told["new_repository"], told["already_there"]) == (False, True)
-
-
-def test_the_home_remembers_what_was_published_where(hub: Hub, made: Made, put: Publisher) -> None:
-    done = put(made, "acme/remembered", tag="v1")
-    record = read_record(made[0].path / done.record)
-    assert record.settings["url"] == done.url
-    assert (record.settings["commit"], record.settings["tag"]) == (done.commit, "v1")
-    assert record.inputs == {f"mixes/{made[1].name}": read_record(made[1]).digest}
-    assert put(made, "acme/remembered", tag="v1").record == done.record
-    assert put(made, "acme/remembered", tag="v2").record != done.record
-
-
-def test_a_decision_that_measured_the_mix_is_on_the_page(hub: Hub, put: Publisher, tmp_path: Path) -> None:
-    small = make_small_home(tmp_path)
-    made = small.home, small.home.path / "mixes" / small.mix
-    done = put(made, "acme/evidence", public=False)
-    page = hub.read("acme/evidence", "README.md").decode()
-    for said in ("Decision `first`", "d" * 64, "| **Selected** | 7 | 62.5 | 62.5 | 1 |", "+1.5 (-0.5 … +3.5)"):
-        assert said in page
-    inputs = read_record(small.home.path / done.record).inputs
-    assert inputs.keys() == {f"mixes/{small.mix}", f"decisions/{small.decision}"}
-    shutil.rmtree(small.home.path / "decisions")
-    with pytest.raises(Refusal, match="another form or evidence of the same"):
-        put(made, "acme/evidence", public=False)
-    with hub.watch() as seen:
-        assert put(made, "acme/evidence", public=False, tag="v2").uploaded
-    assert not any(one.startswith("PUT") for one in writes(seen)), "the rows are there: only the page goes up"
-    assert "No decision of the data home" in hub.read("acme/evidence", "README.md").decode()
 
 
 def test_nothing_is_left_in_the_home(made: Made, put: Publisher) -> None:

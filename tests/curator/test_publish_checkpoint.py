@@ -15,15 +15,18 @@ from huggingface_hub import ModelCard
 from curator.cli import cli
 from curator.destination import Destination
 from curator.lineage import Lineage
+from curator.mix import build_mix
 from curator.model_page import score_interval
 from curator.publication import Published, meant, publish
 from curator.publish_checkpoint import CheckpointWish, plan_checkpoint
 from registry.checkpoint import DEMO_FOLDER
 from registry.errors import Refusal
+from registry.recipe import Recipe, RecipePart
+from registry.store import read_record
 from registry.trial import BenchmarkScore
 from tests.hub.faults import Fault
 from tests.hub.server import WRITE_TOKEN, Hub
-from tests.small_home import SmallHome, make_small_home
+from tests.small_home import SmallHome, make_small_home, make_trial
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload raw bytes:DeprecationWarning")
 
@@ -123,7 +126,7 @@ def test_refusals(hub: Hub, small: SmallHome) -> None:
     with pytest.raises(Refusal, match="no licence is established for captions"):
         put(hub, small, "acme/open-model", public=True)
     shutil.rmtree(small.home.path / "mixes")
-    with pytest.raises(Refusal, match="is not in this data home"):
+    with pytest.raises(Refusal, match="of its training is not in this data home"):
         put(hub, small, "acme/open-model", public=True)
     assert "is not in this data home" in put(hub, small, "acme/no-mix").warnings[0]
     (trial(small) / "checkpoint" / "extra.bin").write_bytes(b"x")
@@ -133,6 +136,22 @@ def test_refusals(hub: Hub, small: SmallHome) -> None:
     with pytest.raises(Refusal, match="no checkpoint with safetensors weights"):
         put(hub, small, "acme/none")
     assert not (hub.storage.root / "models" / "acme" / "open-model").exists()
+
+
+def test_the_terms_are_those_of_all_stages(hub: Hub, small: SmallHome) -> None:
+    _, info = build_mix(small.home, Recipe(name="captions", parts=[RecipePart(dataset="captions")]))
+    _, its = build_mix(small.home, Recipe(name="chats", parts=[RecipePart(dataset="chats")]))
+    before = make_trial(small.home, info.content_digest, "first", seed=0, score=1.0)
+    later = make_trial(small.home, its.content_digest, "later", seed=0, score=2.0, init=read_record(before).digest)
+    shutil.copytree(trial(small) / "checkpoint", later / "checkpoint")
+    to = Destination("acme/stages", hub.url, repo_type="model")
+    publish(small.home, plan_checkpoint(small.home, later, CheckpointWish("acme/stages"), to), to)
+    page = hub.read("acme/stages", "README.md", kind="models").decode()
+    assert "| captions | - | not established | not established |" in page
+    assert "| chats | - | not established | no pictures |" in page
+    shutil.rmtree(before)
+    plan = plan_checkpoint(small.home, later, CheckpointWish("acme/stages", tag="v2"), to)
+    assert "of its training is not in this data home" in plan.warnings[-1]
 
 
 def test_which_of_both_is_meant(small: SmallHome) -> None:

@@ -54,7 +54,8 @@ def test_no_word_and_no_picture_is_in_it(hub: Hub, made: Made) -> None:
     assert done.tag.startswith("recipe-")
     published = files(hub, "acme/only")
     assert set(published) == {
-        ".gitattributes", "README.md", "composition.png", "croissant.json", "ids/ids-00000-of-00001.parquet",
+        ".gitattributes", "README.md", "cards/shapes.yaml", "cards/sums.yaml",
+        "composition.png", "croissant.json", "ids/ids-00000-of-00001.parquet",
         "lock.json", "mix.json", "publication.json", "recipe.json", "recipe-1.json",
     }  # fmt: skip
     for path, data in published.items():
@@ -85,12 +86,13 @@ def test_the_other_side_builds_the_same_mix(
 ) -> None:
     """From the sources and the published files alone, in an empty home."""
     put(hub, made, "acme/rebuilt", recipe_only=True)
+    (tmp_path / "cards").mkdir()
     for path, data in files(hub, "acme/rebuilt").items():
-        if path.endswith(".json"):
+        if path.endswith((".json", ".yaml")):
             (tmp_path / path).write_bytes(data)
     source, other = made[0].path.parent / "source", Home(tmp_path / "other")
     for name in ("shapes", "sums"):
-        pull(other, source, name, (made[0].cards / f"{name}.yaml").read_text())
+        pull(other, source, name, (tmp_path / "cards" / f"{name}.yaml").read_text())
     monkeypatch.chdir(tmp_path)
     folder, info = build_mix(other, load_recipe("./recipe.json"))
     assert info.content_digest == json.loads((tmp_path / "lock.json").read_bytes())["mix"]["content_digest"]
