@@ -48,8 +48,8 @@ COMMANDS: dict[str, Entry] = {
     "select": Entry("select", "Decide by experiment which datasets stay in."),
     "report": Entry("report", "Write the report of a decision: tables, figures, numbers."),
     "export": Entry("export", "Write a mix in the form that a trainer reads."),
-    "publish": Entry("publish", "Publish a mix as a Hub dataset."),
-    "lineage": Entry("lineage", "Walk from a decision, score or mix back to the files it came from."),
+    "publish": Entry("publish", "Publish a mix as a Hub dataset, a checkpoint as a Hub model."),
+    "lineage": Entry("lineage", "Walk from anything back to its files and on to what was made of it."),
 }
 """Every command in the order of the work: its module under ``curator.commands`` and its first help line."""
 

@@ -1,6 +1,6 @@
 """The README of a published mix: metadata that the Hub and `datasets` read, and what a person wants to know.
 
-It depends on the mix, the cards and the shards alone, so the same mix gives the same page.
+It depends on the mix, the cards, the evidence and the files alone, so the same mix gives the same page.
 """
 
 from __future__ import annotations
@@ -10,14 +10,25 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from curator.export import Shard, features
+from curator.composition_chart import CHART_FILE, in_words
+from curator.croissant import CROISSANT_FILE
+from curator.evidence import Evidence
 from curator.licences import Terms, hub_licences
+from curator.lock import LOCK_FILE
+from curator.page_sections import citations_section, evidence_section, licences_section, table
+from curator.publication import Large
 from curator.published_recipe import RECIPE_FILE, revision_of
 from registry.card import Card
 from registry.mix import MixInfo
 from registry.taxonomy import CATEGORIES
 
 _SIZES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B")
+CARDS = "cards"
+"""Folder of the repository with the cards that the registry does not have."""
+_TAKE_CARDS = f"""home="${{CURATOR_HOME:-$HOME/.vlm-curator}}"
+mkdir -p "$home/cards" && cp -n {CARDS}/*.yaml "$home/cards/"  # look at them first"""
+DEFAULT = "default"
+"""Name of the configuration that holds all rows; the others are called as the categories."""
 
 
 @dataclass(frozen=True)
@@ -27,61 +38,114 @@ class Page:
     repo_id: str
     tag: str
     info: MixInfo
-    shards: Mapping[str, Shard]
+    files: Mapping[str, Large]
+    """The parquet files; `facts` hold their rows, bytes before compression, and rows of each category."""
+    features: Mapping[str, Any]
+    """Their columns as `datasets` names them."""
     terms: Sequence[Terms]
     cards: Mapping[str, Card]
-    pictures: Mapping[str, int]
+    evidence: Sequence[Evidence]
+    own_cards: Sequence[str]
+    """Datasets whose cards are not the registry's, but published with the mix."""
+    whole: bool
+    """False when neither a word nor a picture is published, but only what builds the mix again."""
 
     def readme(self) -> str:
         """The whole file: metadata between ``---`` lines, then text."""
         import yaml
 
         front = yaml.safe_dump(self.metadata(), sort_keys=False, allow_unicode=True, width=120)
-        sections = (self._opening(), self._composition(), self._licences(), self._rebuild(), self._verify())
-        return f"---\n{front}---\n\n" + "\n\n".join(sections) + "\n"
+        sections = (
+            self._opening(),
+            self._composition(),
+            licences_section(self.terms, self.cards, self._duty()),
+            self._contamination(),
+            evidence_section(self.evidence),
+            self._rebuild(),
+            self._verify(),
+            citations_section(self.cards),
+        )
+        return f"---\n{front}---\n\n" + "\n\n".join(section for section in sections if section) + "\n"
 
     def metadata(self) -> dict[str, Any]:
         """What the Hub files the dataset under, and what `datasets` needs to read it."""
-        languages = sorted({language for card in self.cards.values() for language in card.languages})
-        size = sum(shard.size for shard in self.shards.values())
-        content = sum(shard.content for shard in self.shards.values())
-        split = {"name": "train", "num_bytes": content, "num_examples": self.info.samples}
-        folder = PurePosixPath(next(iter(self.shards))).parent
         facts: dict[str, Any] = {
             "pretty_name": self.info.name,
             "license": hub_licences(self.terms),
-            "language": languages,
+            "language": sorted({language for card in self.cards.values() for language in card.languages}),
             "task_categories": ["image-text-to-text", "visual-question-answering"],
             "size_categories": [size_category(self.info.samples)],
-            "tags": ["vlm-curator", *sorted(self.info.categories)],
+            "tags": ["vlm-curator", "croissant", *sorted(self.info.categories)],
             "source_datasets": sorted({c.source.hub_repo for c in self.cards.values() if c.source.hub_repo}),
-            "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": f"{folder}/train-*"}]}],
-            "dataset_info": {
-                "features": [{"name": name, **_in_yaml(feature)} for name, feature in features().items()],
-                "splits": [split],
-                "download_size": size,
-                "dataset_size": content,
-            },
+            "configs": [self._all_rows(), *(map(self._category_rows, self._categories()))],
+            "dataset_info": [self._counts(name) for name in (DEFAULT, *self._categories())],
         }
         return {key: value for key, value in facts.items() if value}
 
+    def _categories(self) -> list[str]:
+        """Categories that have a configuration of their own; ids alone are one table."""
+        return sorted(self.info.categories) if self.whole else []
+
+    def _all_rows(self) -> dict[str, Any]:
+        pattern = f"{PurePosixPath(next(iter(self.files))).parent}/*.parquet"
+        return {"config_name": DEFAULT, "data_files": [{"split": "train", "path": pattern}], "default": True}
+
+    def _category_rows(self, category: str) -> dict[str, Any]:
+        """Shards hold the rows of several categories: those with any are read, through a filter."""
+        files = [path for path, known in self.files.items() if known.facts["categories"].get(category)]
+        condition = [["category", "==", category]]
+        return {"config_name": category, "data_files": [{"split": "train", "path": files}], "filters": condition}
+
+    def _counts(self, config: str) -> dict[str, Any]:
+        known = list(self.files.values())
+        rows = self.info.samples
+        if config != DEFAULT:
+            known = [one for one in known if one.facts["categories"].get(config)]
+            rows = self.info.categories[config]
+        content = sum(one.facts["content"] for one in known)
+        return {
+            "config_name": config,
+            "features": [{"name": name, **_in_yaml(feature)} for name, feature in self.features.items()],
+            "splits": [{"name": "train", "num_bytes": content, "num_examples": rows}],
+            "download_size": sum(one.size for one in known),
+            "dataset_size": content,
+        }
+
     def _opening(self) -> str:
         info = self.info
-        return f"""# {info.name}
+        start = f"""# {info.name}
 
 A training mix for vision-language models: {info.samples:,} conversations over {info.images:,} pictures from
-{len(info.datasets)} datasets, drawn and ordered by a recipe that anyone can build again with `vlm-curator`.
+{len(info.datasets)} datasets, drawn and ordered by a recipe that anyone can build again with `vlm-curator`."""
+        return f"{start}\n\n{self._rows_text() if self.whole else self._ids_text()}"
 
-```python
+    def _rows_text(self) -> str:
+        category = self._categories()[0]
+        return f"""```python
 from datasets import load_dataset
 
 mix = load_dataset("{self.repo_id}", revision="{self.tag}", split="train")
+# or one category alone:
+part = load_dataset("{self.repo_id}", "{category}", revision="{self.tag}", split="train")
 ```
 
 `messages` are turns of `{{"role", "content": [{{"type": "image"}} | {{"type": "text", "text"}}]}}` with as many image
 parts as `images` has pictures, the form that chat templates and TRL take. Rows lie grouped by dataset; `position` is
 the place of a row in the mix, so shuffle, or sort by it. `id` is the digest of a row's content, `copy` counts the
-repetitions of a row from 0, `source_id` names it in its source."""
+repetitions of a row from 0, `source_id` names it in its source. A category is read through a filter on the shards that
+hold any of it, because rows lie grouped by dataset and not by category."""
+
+    def _ids_text(self) -> str:
+        return f"""**This repository holds no pictures and no texts**: it says how to build the mix from the sources,
+and what must come of that. `ids/` has the identity of every row in the order of the mix: the digest of its content
+(`id`), which repetition it is (`copy`), its place (`position`), where it comes from (`dataset`, `part`, `source_id`),
+and the sha256 of its pictures (`images`).
+
+```python
+from datasets import load_dataset
+
+ids = load_dataset("{self.repo_id}", revision="{self.tag}", split="train")
+```"""
 
     def _composition(self) -> str:
         total = self.info.samples
@@ -92,7 +156,7 @@ repetitions of a row from 0, `source_id` names it in its source."""
                 f"{p.chosen:,}",
                 f"{p.chosen / total:.1%}",
                 f"{p.available:,}",
-                _dropped(p.dropped),
+                _counted(p.dropped),
             )
             for p in self.info.parts
         ]
@@ -106,42 +170,62 @@ repetitions of a row from 0, `source_id` names it in its source."""
             if category.slug in self.info.categories
         ]
         columns = ("dataset", "part", "rows", "share", "available", "dropped by filters")
-        return f"## Composition\n\n{table(columns, parts)}\n\n{table(('category', 'rows', 'share'), categories)}"
-
-    def _licences(self) -> str:
-        rows = []
-        for one in self.terms:
-            card = self.cards.get(one.dataset)
-            source = card.source.hub_repo if card else None
-            pictures = (one.images or "not established") if one.shows_pictures else "no pictures"
-            where = f"[{source}](https://huggingface.co/datasets/{source})" if source else "-"
-            rows.append(
-                (one.dataset, where, one.annotations or "not established", pictures, one.generator_terms or "-")
-            )
-        columns = ("dataset", "source", "annotations", "pictures", "terms of the model that wrote it")
-        papers = sorted({card.citation.arxiv for card in self.cards.values() if card.citation.arxiv})
-        cited = "".join(f"\n- arXiv:{paper}" for paper in papers)
+        alternative = in_words(self.info).replace("[", "(").replace("]", ")")
         return (
-            "## Licences\n\nEach row stays under the terms of its dataset (column `dataset`); whoever uses all of them "
-            f"together keeps to all of them.\n\n{table(columns, rows)}"
-            + (f"\n\nPapers of the datasets:{cited}" if cited else "")
+            f"## Composition\n\n![{alternative}]({CHART_FILE})\n\n"
+            f"{table(columns, parts)}\n\n{table(('category', 'rows', 'share'), categories)}"
+        )
+
+    def _duty(self) -> str:
+        if self.whole:
+            return (
+                "Each row stays under the terms of its dataset (column `dataset`); whoever uses all of them together "
+                "keeps to all of them."
+            )
+        return (
+            "Nothing of the datasets is passed on here. These are the terms of what the recipe takes from its sources; "
+            "whoever builds the mix keeps to all of them."
+        )
+
+    def _contamination(self) -> str:
+        """What was done about benchmarks, and what of them is still in the mix."""
+        policies = [*_policies(self.info.recipe)]
+        if not policies:
+            return "## Contamination\n\nThe recipe asked for no search for benchmarks: nothing is known of it."
+        asked = [
+            (name, policy["policy"], ", ".join(policy["verdicts"]), str(policy["overlap"]))
+            for policy in policies
+            for name in sorted(policy["benchmarks"])
+        ]
+        rows = [
+            (p.dataset, p.part or "all", _counted(_of_benchmarks(p.dropped)), _counted(p.contamination))
+            for p in self.info.parts
+        ]
+        return (
+            "## Contamination\n\nSamples were compared with the questions and pictures of these benchmarks. A *leak* "
+            "has a question with its picture, *picture* and *text* have one of the two.\n\n"
+            f"{table(('benchmark', 'policy', 'verdicts meant', 'least overlap'), asked)}\n\n"
+            f"{table(('dataset', 'part', 'dropped', 'left in the available rows'), rows)}"
         )
 
     def _rebuild(self) -> str:
         pulls = dict.fromkeys(_pull(part.dataset, part.samples_folder) for part in self.info.parts)
-        lines = "\n".join(pulls)
+        lines = "\n".join([*([_TAKE_CARDS] if self.own_cards else []), *pulls])
         return f"""## Build it again
 
 ```sh
-hf download {self.repo_id} --repo-type dataset --revision {self.tag} --include "*.json" --local-dir rebuilt
+hf download {self.repo_id} --repo-type dataset --revision {self.tag} \\
+  --include "*.json" "{CARDS}/*" --local-dir rebuilt
 cd rebuilt
 {lines}
-curator build-mix ./{RECIPE_FILE}
+curator build-mix ./{RECIPE_FILE} --json
 ```
 
-`{RECIPE_FILE}` names each dataset at its revision; `mix.json` is the account of the build."""
+`{RECIPE_FILE}` names each dataset at its revision; `mix.json` is the account of the build; `{LOCK_FILE}` names every
+input of it by digest. `curator verify {self.repo_id}` then proves that what was built is what is published here."""
 
     def _verify(self) -> str:
+        table_name = "mix" if self.whole else "ids"
         return f"""## Check it
 
 The content digest of the mix is `{self.info.content_digest}`. It is that of the published rows too:
@@ -149,11 +233,23 @@ The content digest of the mix is `{self.info.content_digest}`. It is that of the
 ```python
 import hashlib
 
-rows = sorted(zip(mix["position"], mix["id"]))
+rows = sorted(zip({table_name}["position"], {table_name}["id"]))
 print(hashlib.sha256("".join(f"{{id}}\\n" for _, id in rows).encode()).hexdigest())
 ```
 
-`publication.json` lists each shard with its size and sha256."""
+`curator verify {self.repo_id} --contents` computes every digest of it anew. `publication.json` lists each parquet file
+with its size and sha256; `{CROISSANT_FILE}` describes all of it for machines (Croissant 1.1, with where every dataset
+came from)."""
+
+
+def _policies(group: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What the recipe, and those it is nested of, asked for about benchmarks."""
+    own = [group["decontaminate"]] if "decontaminate" in group else []
+    return own + [one for member in group.get("parts", ()) for one in _policies(member)]
+
+
+def _of_benchmarks(dropped: Mapping[str, int]) -> dict[str, int]:
+    return {reason: rows for reason, rows in dropped.items() if reason.startswith("decontaminate")}
 
 
 def size_category(rows: int) -> str:
@@ -169,8 +265,8 @@ def _in_yaml(feature: Any) -> dict[str, Any]:
     if not isinstance(feature, list):
         return {"dtype": feature["dtype"]}
     inner = feature[0]
-    if inner.get("_type") == "Image":
-        return {"list": "image"}
+    if "_type" in inner:
+        return {"list": "image" if inner["_type"] == "Image" else inner["dtype"]}
     return {"list": [{"name": name, **_in_yaml(field)} for name, field in inner.items()]}
 
 
@@ -181,16 +277,5 @@ def _pull(dataset: str, samples_folder: str) -> str:
     return f"curator pull {dataset}" + (f" --revision {revision}" if revision else "")
 
 
-def _dropped(dropped: Mapping[str, int]) -> str:
-    return ", ".join(f"{reason}: {count:,}" for reason, count in sorted(dropped.items()) if count) or "-"
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of a page."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(_cell(text) for text in line) + " |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    """Text of a card as one cell: it may not end the cell, the line, or become a tag."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason}: {count:,}" for reason, count in sorted(counts.items()) if count) or "-"

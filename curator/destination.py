@@ -1,4 +1,4 @@
-"""A dataset repository of a Hub as the place where something is published.
+"""A repository of a Hub (of a dataset or a model) as the place where something is published.
 
 Every call is repeated with growing waits while the Hub is busy or the line is down; what it asks for in
 Retry-After is kept to. What goes wrong for good becomes a Refusal that never holds the token or a signed address.
@@ -16,7 +16,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from registry.errors import Refusal
 
@@ -27,6 +27,7 @@ LONGEST_WAIT_S = 330.0
 """The Hub counts requests over five minutes, so no honest Retry-After is longer."""
 
 Value = TypeVar("Value")
+RepoType = Literal["dataset", "model"]
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,12 @@ class Changed(Refusal):
     """Somebody else changed the repository meanwhile."""
 
 
+class Unreachable(Refusal):
+    """The Hub did not answer, or the client was told to stay offline."""
+
+
 class Destination:
-    """One dataset repository, reached with the account's token.
+    """One repository, reached with the account's token where there is one.
 
     `attempts` and `first_wait_s` say how patient to be; `say` is told about waits that a person would notice.
     """
@@ -85,21 +90,28 @@ class Destination:
         say: Callable[[str], None] = lambda _text: None,
         attempts: int = 6,
         first_wait_s: float = 1.0,
+        repo_type: RepoType = "dataset",
     ) -> None:
         from huggingface_hub import HfApi, constants, get_token
 
         self.repo_id = checked_repo_id(repo_id)
         self.endpoint = checked_endpoint(endpoint or constants.ENDPOINT, say)
         self._say, self._attempts, self._first_wait_s = say, attempts, first_wait_s
+        self.repo_type = repo_type
         self._token = get_token()
+        self._api = HfApi(endpoint=self.endpoint, token=self._token or False)
+        self.url = f"{self.endpoint}/{'datasets/' if repo_type == 'dataset' else ''}{self.repo_id}"
+
+    @property
+    def has_token(self) -> bool:
+        """Whether the account is known at all; looking at what is public needs none."""
+        return self._token is not None
+
+    def check_account(self) -> None:
+        """Refuse before anything is spent when the token is absent, unknown, read-only, or of another namespace."""
         if self._token is None:
             way_out = "run 'hf auth login', or set HF_TOKEN to a token that may write"
             raise Refusal(self.endpoint, "no token of this Hub was found", way_out)
-        self._api = HfApi(endpoint=self.endpoint, token=self._token)
-        self.url = f"{self.endpoint}/datasets/{self.repo_id}"
-
-    def check_account(self) -> None:
-        """Refuse before anything is spent when the token is unknown, read-only, or of another namespace."""
         told = self._keep_trying("ask who the token belongs to", self._api.whoami)
         role = told.get("auth", {}).get("accessToken", {}).get("role")
         if role == "read":
@@ -116,11 +128,11 @@ class Destination:
         from huggingface_hub.errors import RepositoryNotFoundError
 
         try:
-            info = self._keep_trying("look at the repository", lambda: self._api.dataset_info(self.repo_id))
+            info = self._keep_trying("look at the repository", self._looked_up)
         except RepositoryNotFoundError:
             return State()
         files = self._keep_trying("list the files", lambda: self._listed(info.sha))
-        refs = self._keep_trying("list the tags", lambda: self._api.list_repo_refs(self.repo_id, repo_type="dataset"))
+        refs = self._keep_trying("list the tags", self._referred)
         return State(info.sha, bool(info.private), files, {tag.name: tag.target_commit for tag in refs.tags})
 
     def read(self, path: str, commit: str, into: Path) -> bytes:
@@ -128,7 +140,7 @@ class Destination:
         got = self._keep_trying(
             f"read {path}",
             lambda: self._api.hf_hub_download(
-                self.repo_id, path, revision=commit, repo_type="dataset", local_dir=into / commit
+                self.repo_id, path, revision=commit, repo_type=self.repo_type, local_dir=into / commit
             ),
         )
         return Path(got).read_bytes()
@@ -137,7 +149,7 @@ class Destination:
         """Make the repository if it is not there."""
         self._keep_trying(
             "make the repository",
-            lambda: self._api.create_repo(self.repo_id, repo_type="dataset", private=private, exist_ok=True),
+            lambda: self._api.create_repo(self.repo_id, repo_type=self.repo_type, private=private, exist_ok=True),
         )
 
     def send(self, path: str, local: Path) -> Any:
@@ -147,12 +159,12 @@ class Destination:
         def upload() -> Any:
             with self._opened(local) as source:
                 addition = CommitOperationAdd(path, source)
-                self._api.preupload_lfs_files(self.repo_id, [addition], repo_type="dataset")
+                self._api.preupload_lfs_files(self.repo_id, [addition], repo_type=self.repo_type)
             return addition
 
         addition = self._keep_trying(f"upload {path}", upload)
         if addition.path_or_fileobj != b"":  # the client empties it once the content is with the Hub
-            way_out = "remove the rule for *.parquet from the repository's .gitattributes and .gitignore"
+            way_out = f"remove the rule for *{Path(path).suffix} from the repository's .gitattributes and .gitignore"
             raise Refusal(self.repo_id, f"the Hub does not take {path} as a large file", way_out)
         return addition
 
@@ -174,7 +186,7 @@ class Destination:
             additions = [CommitOperationAdd(path, self._stream(data)) for path, data in small.items()]
             deletions = [CommitOperationDelete(path, is_folder=False) for path in gone]
             done = self._api.create_commit(
-                self.repo_id, [*sent, *additions, *deletions], commit_message=message, repo_type="dataset",
+                self.repo_id, [*sent, *additions, *deletions], commit_message=message, repo_type=self.repo_type,
                 parent_commit=parent,
             )  # fmt: skip
             return str(done.oid)
@@ -191,11 +203,19 @@ class Destination:
         """Give a commit a name; one that it has already is fine."""
         self._keep_trying(
             "tag",
-            lambda: self._api.create_tag(self.repo_id, tag=name, revision=commit, repo_type="dataset", exist_ok=True),
+            lambda: self._api.create_tag(
+                self.repo_id, tag=name, revision=commit, repo_type=self.repo_type, exist_ok=True
+            ),
         )
 
+    def _looked_up(self) -> Any:
+        return self._api.repo_info(self.repo_id, repo_type=self.repo_type)
+
+    def _referred(self) -> Any:
+        return self._api.list_repo_refs(self.repo_id, repo_type=self.repo_type)
+
     def _listed(self, commit: str) -> dict[str, Known]:
-        entries = self._api.list_repo_tree(self.repo_id, recursive=True, revision=commit, repo_type="dataset")
+        entries = self._api.list_repo_tree(self.repo_id, recursive=True, revision=commit, repo_type=self.repo_type)
         return {
             entry.path: Known(entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id)
             for entry in entries
@@ -242,7 +262,7 @@ class Destination:
         from huggingface_hub import errors
 
         if isinstance(error, errors.OfflineModeIsEnabled):
-            return Refusal(self.endpoint, "the client is switched to offline", "unset HF_HUB_OFFLINE")
+            return Unreachable(self.endpoint, "the client is switched to offline", "unset HF_HUB_OFFLINE")
         if isinstance(error, errors.HfHubHTTPError):
             return self._refused_by_hub(doing, error, error.response.status_code)
         if isinstance(error, (ValueError, KeyError, TypeError)):  # an answer without what the protocol promises
@@ -262,10 +282,10 @@ class Destination:
             return error
         return Refusal(self.repo_id, f"the Hub would not {doing}: {self._plain(error)}", "mend that, and run it again")
 
-    def _given_up(self, doing: str, error: Exception) -> Refusal:
+    def _given_up(self, doing: str, error: Exception) -> Unreachable:
         way_out = "check the network and --endpoint, and run it again: what arrived is not sent twice"
         what = f"could not {doing} in {self._attempts} attempts: {self._plain(error)}"
-        return Refusal(self.endpoint, what, way_out)
+        return Unreachable(self.endpoint, what, way_out)
 
     def _plain(self, error: Exception) -> str:
         """One line about an error, without the token and without signatures of addresses."""

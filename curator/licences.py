@@ -11,7 +11,7 @@ from curator.ledger import read_ledger
 from curator.samples import Samples
 from registry.card import Card, load_card
 from registry.errors import Refusal
-from registry.licence_terms import Verdict, combine, normal_name
+from registry.licence_terms import Verdict, combine, normal_name, permission
 from registry.store import Home
 
 HUB_LICENCES = frozenset(
@@ -51,11 +51,33 @@ class Terms:
         """Every licence that the rows stand under; None = not established."""
         return [self.annotations, *([self.images] if self.shows_pictures else [])]
 
+    @property
+    def forbidden(self) -> list[str]:
+        """What of the rows must not be in a published mix, each with its licence.
+
+        A mix brings texts into one form, which is a change; pictures are passed on byte for byte, which is none.
+        """
+        texts = permission(self.annotations)
+        pictures = permission(self.images) if self.shows_pictures else None
+        found = []
+        if texts is not None and not texts.changes:
+            kind = "changed copies" if texts.copies else "copies"
+            found.append(f"texts under {self.annotations}, which forbids passing on {kind}")
+        if pictures is not None and not pictures.copies:
+            found.append(f"pictures under {self.images}, which forbids passing on copies")
+        return found
+
 
 def terms_of(home: Home, datasets: Iterable[str], pictured: Iterable[str]) -> list[Terms]:
     """The terms of each dataset by its card; a dataset whose card is gone has none established."""
     shown = set(pictured)
     return [_terms(name, _card(home, name), name in shown) for name in sorted(datasets)]
+
+
+def cards_of(home: Home, datasets: Iterable[str]) -> dict[str, Card]:
+    """The cards that are here, by name; of the others the licences say that nothing is established."""
+    found = {name: _card(home, name) for name in sorted(datasets)}
+    return {name: card for name, card in found.items() if card is not None}
 
 
 def hub_licences(terms: Iterable[Terms]) -> list[str]:
@@ -86,6 +108,15 @@ def check_policy(terms: Iterable[Terms]) -> None:
         raise Refusal("--policy strict", what, "publish these datasets apart")
 
 
+def check_redistribution(terms: Iterable[Terms]) -> None:
+    """Refuse to pass on what its licence forbids to pass on; nothing a person says here changes that."""
+    forbidden = [f"{one.dataset} ({reason})" for one in terms for reason in one.forbidden]
+    if forbidden:
+        what = f"these must not be published: {'; '.join(forbidden)}"
+        way_out = "add --recipe-only (others then pull the data from its sources), or leave these datasets out"
+        raise Refusal("licences", what, way_out)
+
+
 def check_known(terms: Iterable[Terms], *, private: bool, accepted: bool) -> list[str]:
     """Refuse to make public what has no known licence, unless a person has `accepted` that; the warnings to show."""
     unknown = [f"{one.dataset} ({' and '.join(one.unknown)})" for one in terms if one.unknown]
@@ -93,7 +124,10 @@ def check_known(terms: Iterable[Terms], *, private: bool, accepted: bool) -> lis
         return []
     what = f"no licence is established for {', '.join(unknown)}"
     if not private and not accepted:
-        way_out = "look the terms up and enter them in the cards; or --private; or --accept-licences if you may publish"
+        way_out = (
+            "look the terms up and enter them in the cards; or leave --public out, or add --recipe-only; "
+            "or --accept-licences if you may publish"
+        )
         raise Refusal("licences", what, way_out)
     return [what]
 

@@ -39,42 +39,13 @@ class Step:
         return {"here": here or not self.is_folder, **facts, "inputs": list(self.inputs)}
 
 
-class Lineage:
-    """What a place of a data home came from."""
+class Links:
+    """What the records of one home name, as places."""
 
-    def __init__(self, home: Home, root: str) -> None:
+    def __init__(self, home: Home) -> None:
         self.home = home
-        self.root = root
-        self.steps: dict[str, Step] = {}
-        self._walk()
 
-    def changed(self, place: str, stated: str) -> bool:
-        """Whether a folder is no longer the one that a record was made from."""
-        record = self.steps[place].record
-        return record is not None and place.partition("/")[0] in STAGES and stated not in self._identities(record)
-
-    def _identities(self, record: Record) -> set[str]:
-        """Digests by which a record may be named: its own, and a mix's content."""
-        return {record.digest, str(record.settings.get("content_digest", record.digest))}
-
-    def _walk(self) -> None:
-        waiting = [self.root]
-        while waiting:
-            place = waiting.pop()
-            if place not in self.steps:
-                self.steps[place] = self._step(place)
-                waiting += self.steps[place].inputs
-
-    def _step(self, place: str) -> Step:
-        if place.partition("/")[0] not in STAGES:
-            return Step(place, is_folder=False)
-        folder = self.home.path / place
-        if not is_finished(folder):
-            return Step(place)
-        record = read_record(folder)
-        return Step(place, record, dict(self._inputs(record)))
-
-    def _inputs(self, record: Record) -> Iterator[tuple[str, str]]:
+    def inputs(self, record: Record) -> Iterator[tuple[str, str]]:
         """Places of a record's inputs; a trial names its mix by content and its first stage by digest."""
         for name, digest in sorted(record.inputs.items()):
             if name == "mix":
@@ -102,6 +73,43 @@ class Lineage:
         return mix_by_content(self.home.path)
 
 
+class Lineage:
+    """What a place of a data home came from."""
+
+    def __init__(self, home: Home, root: str) -> None:
+        self.home = home
+        self.root = root
+        self.steps: dict[str, Step] = {}
+        self._links = Links(home)
+        self._walk()
+
+    def changed(self, place: str, stated: str) -> bool:
+        """Whether a folder is no longer the one that a record was made from."""
+        record = self.steps[place].record
+        return record is not None and place.partition("/")[0] in STAGES and stated not in self._identities(record)
+
+    def _identities(self, record: Record) -> set[str]:
+        """Digests by which a record may be named: its own, and a mix's content."""
+        return {record.digest, str(record.settings.get("content_digest", record.digest))}
+
+    def _walk(self) -> None:
+        waiting = [self.root]
+        while waiting:
+            place = waiting.pop()
+            if place not in self.steps:
+                self.steps[place] = self._step(place)
+                waiting += self.steps[place].inputs
+
+    def _step(self, place: str) -> Step:
+        if place.partition("/")[0] not in STAGES:
+            return Step(place, is_folder=False)
+        folder = self.home.path / place
+        if not is_finished(folder):
+            return Step(place)
+        record = read_record(folder)
+        return Step(place, record, dict(self._links.inputs(record)))
+
+
 def finished_folders(home: Home) -> Iterator[Path]:
     """Every finished folder of every stage; measures lie one level deeper, by their samples."""
     for stage in STAGES:
@@ -121,7 +129,7 @@ def find_place(home: Home, what: str) -> str:
     """
     places = [folder.relative_to(home.path).as_posix() for folder in finished_folders(home)]
     wanted = what.rstrip("/")
-    for matches in (_is_place, _is_named, _is_dataset, _is_digest):
+    for matches in (_is_place, _is_named, _is_dataset, _is_repository, _is_digest):
         found = [place for place in places if matches(place, wanted)]
         if len(found) == 1:
             return found[0]
@@ -144,6 +152,10 @@ def _is_dataset(place: str, wanted: str) -> bool:
     return place.startswith("samples/") and _human(place).partition("@")[0] == wanted
 
 
+def _is_repository(place: str, wanted: str) -> bool:
+    return place.startswith("publications/") and _human(place) == wanted.lower().replace("/", "-")
+
+
 def _is_digest(place: str, wanted: str) -> bool:
     return bool(_DIGEST.fullmatch(wanted)) and place.rpartition("-")[2].startswith(short(wanted))
 
@@ -156,7 +168,7 @@ def _human(place: str) -> str:
 
 def tree_lines(lineage: Lineage) -> list[str]:
     """The lineage as an indented tree; what came up before is named, not repeated."""
-    lines = [_described(lineage.steps[lineage.root])]
+    lines = [described(lineage.steps[lineage.root])]
     _branches(lineage, lineage.root, "", {lineage.root}, lines)
     return lines
 
@@ -170,13 +182,14 @@ def _branches(lineage: Lineage, place: str, margin: str, shown: set[str], lines:
         remark = "  (above)" if again else ""
         if lineage.changed(name, stated):
             remark += "  (no longer the one this was made from)"
-        lines.append(f"{margin}{'└─ ' if last else '├─ '}{_described(step)}{remark}")
+        lines.append(f"{margin}{'└─ ' if last else '├─ '}{described(step)}{remark}")
         if not again:
             shown.add(name)
             _branches(lineage, name, margin + ("   " if last else "│  "), shown, lines)
 
 
-def _described(step: Step) -> str:
+def described(step: Step) -> str:
+    """One line about a step."""
     if step.record is None:
         return f"{step.place}  (not in this data home)" if step.is_folder else step.place
     record = step.record
@@ -187,7 +200,14 @@ def _described(step: Step) -> str:
         origin = f"  from {repo}" if repo else ""
         origin += f" at {short(str(commit))}" if commit else ""
         return f"{step.place}  {rows} {'file' if rows == '1' else 'files'}{origin}"
-    return f"{step.place}  {rows} {_UNITS.get(record.kind, 'rows')}"
+    if record.kind == "publication":
+        told = record.settings
+        origin = f"  to {told['url']} at {short(str(told['commit']))}, tag {told['tag']}"
+    return f"{step.place}  {rows} {_UNITS.get(record.kind, 'rows')}{origin}"
 
 
-_UNITS = {"decision": "candidates", "trial": "samples", "mix": "samples", "samples": "samples", "fetched": "addresses"}
+_UNITS = {
+    "decision": "candidates",
+    "fetched": "addresses",
+    **dict.fromkeys(("trial", "mix", "samples", "publication"), "samples"),
+}

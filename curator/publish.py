@@ -1,253 +1,221 @@
-"""Publish a mix as a dataset repository: large files first, then one commit, then a tag, then a look at the result.
+"""Publish a mix as a dataset repository: whole, with texts and pictures, or only what builds it again.
 
-Nothing is visible before the commit, and the commit is everything at once. What is there already is not sent again:
-the same mix is recognised by its content digest, a shard of a killed run by its own.
+How it is sent is the business of ``curator.publication``.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from curator.dataset_page import Page
-from curator.destination import Destination, Known, State, checked_tag
-from curator.export import EXPORT_VERSION, SHARD_BYTES, Exporter, Shard, Slice
-from curator.licences import Terms, check_known, hub_licences, terms_of
+from curator.composition_chart import CHART_FILE, chart
+from curator.croissant import CROISSANT_FILE, Described, croissant
+from curator.dataset_page import CARDS, Page
+from curator.destination import Destination, Known
+from curator.evidence import Evidence, evidence_for
+from curator.export import EXPORT_VERSION, SHARD_BYTES, Exporter, Slice, features
+from curator.licences import Terms, cards_of, check_known, check_redistribution, terms_of
+from curator.lock import LOCK_FILE, lock
+from curator.publication import README, Large, Plan, Wish, plan
+from curator.published_ids import IDS_VERSION, ids_features, write_ids
 from curator.published_recipe import recipe_files
-from registry.card import Card, load_card
+from registry.card import Card, card_files
 from registry.errors import Refusal
 from registry.identity import short
-from registry.mix import MIX_FILE, MixInfo, MixReader, composition
+from registry.mix import MIX_FILE, MixInfo, MixReader
 from registry.store import Home, dump_json
 
-PUBLICATION_FILE = "publication.json"
-README = "README.md"
-DATA = "data/train-"
-_HARMLESS = (".gitattributes", ".gitignore", README, "LICENSE", "LICENSE.md")
-"""Files that a repository may hold and still count as empty."""
-
-Advance = Callable[[int], None]
+_OURS = re.compile(
+    r"(data/train-|ids/ids-)[\w-]+\.parquet|cards/[\w.-]+\.yaml|recipe(-\d+)?\.json|(lock|croissant)\.json|composition\.png"
+)
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a user asks for."""
+class MixWish(Wish):
+    """What a user asks for of a mix."""
 
-    repo_id: str
-    private: bool = False
-    endpoint: str | None = None
-    tag: str | None = None
     accept_licences: bool = False
     shard_bytes: int = SHARD_BYTES
+    recipe_only: bool = False
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Everything that is decided before a byte is sent."""
+class MixGoods:
+    """A mix as files of a repository."""
 
-    wish: Wish
+    home: Home
     folder: Path
     info: MixInfo
-    slices: list[Slice]
-    terms: list[Terms]
+    wish: MixWish
     pictures: dict[str, int]
-    warnings: list[str]
-    tag: str
-    before: State
-    present: bool
-    """The repository holds exactly this mix already."""
+    """Dataset -> pictures its rows show."""
+    slices: list[Slice]
+    """Where its shards are cut; none when only the recipe is published."""
+    stage: str = "mixes"
 
     @property
-    def paths(self) -> list[str]:
-        """Path of each shard."""
-        return [f"{DATA}{number:05d}-of-{len(self.slices):05d}.parquet" for number in range(len(self.slices))]
+    def form(self) -> str:
+        """Whole, or only what builds it again."""
+        return "recipe-only" if self.wish.recipe_only else "whole"
 
-    def plain(self) -> dict[str, Any]:
-        """What ``--dry-run`` prints."""
+    @property
+    def content(self) -> str:
+        """Content digest of the mix."""
+        return self.info.content_digest
+
+    @property
+    def tag(self) -> str:
+        """Name of the version where nobody gives one."""
+        return f"{'recipe' if self.wish.recipe_only else 'mix'}-{short(self.content)}"
+
+    @property
+    def rows(self) -> int:
+        """Samples."""
+        return self.info.samples
+
+    @property
+    def title(self) -> str:
+        """Title of the commit."""
+        only = " (recipe only)" if self.wish.recipe_only else ""
+        return f"{self.info.name}: {self.info.samples:,} samples, content {short(self.content)}{only}"
+
+    @cached_property
+    def terms(self) -> list[Terms]:
+        """Terms of each dataset."""
+        return terms_of(self.home, self.info.datasets, self.pictures)
+
+    @cached_property
+    def cards(self) -> dict[str, Card]:
+        """The cards that are here."""
+        return cards_of(self.home, self.info.datasets)
+
+    @cached_property
+    def evidence(self) -> list[Evidence]:
+        """Decisions that measured this mix."""
+        return evidence_for(self.home, self.content)
+
+    def settings(self) -> dict[str, Any]:
+        """What besides the content decides the files."""
+        only = {"ids_version": IDS_VERSION}
+        whole = {"export_version": EXPORT_VERSION, "shard_bytes": self.wish.shard_bytes}
+        form = only if self.wish.recipe_only else whole
+        return {**form, "evidence": sorted(one.digest for one in self.evidence)}
+
+    def owns(self, path: str) -> bool:
+        """Whether a file of an earlier version may be taken away."""
+        return _OURS.fullmatch(path) is not None
+
+    def large(self, work: Path) -> Iterator[tuple[str, Path, Large]]:
+        """Shards with everything, or ids."""
+        reader = MixReader(self.home, self.folder)
+        yield from write_ids(reader, work) if self.wish.recipe_only else self._shards(reader, work)
+
+    def _shards(self, reader: MixReader, work: Path) -> Iterator[tuple[str, Path, Large]]:
+        exporter = Exporter(self.home, reader, self.wish.shard_bytes)
+        try:
+            local = work / "shard.parquet"
+            for number, part in enumerate(self.slices):
+                shard = exporter.write(local, part)
+                parts = _parts(local)
+                facts = {"rows": shard.rows, "content": shard.content, "categories": _categories(parts), "parts": parts}
+                known = Large(shard.size, shard.sha256, facts, shard.rows)
+                yield f"data/train-{number:05d}-of-{len(self.slices):05d}.parquet", local, known
+                local.unlink()
+        finally:
+            exporter.close()
+
+    def small(self, to: Destination, tag: str, large: dict[str, Large]) -> dict[str, bytes]:
+        """Page, chart, recipe, account, lock and description."""
+        columns = ids_features() if self.wish.recipe_only else features()
+        locked = lock(self.home, self.folder, self.info)
+        account = {
+            MIX_FILE: (self.folder / MIX_FILE).read_bytes(),
+            LOCK_FILE: dump_json(locked),
+            **recipe_files(self.info),
+        }
+        cards = own_cards(self.home, self.info.datasets)
+        page = Page(
+            to.repo_id, tag, self.info, large, columns, self.terms, self.cards, self.evidence,
+            own_cards=sorted(cards), whole=not self.wish.recipe_only,
+        )  # fmt: skip
+        described = Described(
+            url=to.url,
+            tag=tag,
+            date=self.wish.date,
+            owner=to.repo_id.partition("/")[0],
+            info=self.info,
+            terms=self.terms,
+            cards=self.cards,
+            lock=locked,
+            large={path: one.plain() for path, one in large.items()},
+            small={path: vars(Known.of(data)) for path, data in account.items()},
+            features=columns,
+        )
         return {
-            "repo": self.wish.repo_id,
-            "mix": self.folder.name,
-            "tag": self.tag,
-            "rows": self.info.samples,
-            "images": self.info.images,
-            "shards": len(self.slices),
-            "bytes_about": sum(part.estimate for part in self.slices),
-            "private": self.before.private if self.before.head else self.wish.private,
-            "new_repository": self.before.head is None,
-            "already_there": self.present,
-            "licences": hub_licences(self.terms),
-            "warnings": self.warnings,
+            README: page.readme().encode(),
+            CHART_FILE: chart(self.info),
+            CROISSANT_FILE: dump_json(croissant(described)),
+            **{f"{CARDS}/{name}.yaml": path.read_bytes() for name, path in cards.items()},
+            **account,
         }
 
 
 @dataclass(frozen=True)
-class Published:
-    """A mix that is on a Hub, looked at after the upload."""
+class MixPlan(Plan):
+    """A plan for a mix; what it prints has what the mix weighs, where it is published whole."""
 
-    url: str
-    commit: str
-    tag: str
-    rows: int
-    images: int
-    files: int
-    bytes: int
-    uploaded: bool
-    """False when all of it was there before."""
-    warnings: list[str]
+    def plain(self) -> dict[str, Any]:
+        """What ``--dry-run`` prints."""
+        goods = self.goods
+        assert isinstance(goods, MixGoods)
+        size = sum(part.estimate for part in goods.slices) or None
+        mix = {"rows": goods.rows, "images": goods.info.images, "shards": len(goods.slices), "bytes_about": size}
+        return {**super().plain(), **mix, "licences": sorted({str(n) for one in goods.terms for n in one.names})}
 
 
-def plan_publication(home: Home, folder: Path, wish: Wish, to: Destination) -> Plan:
+def plan_mix(home: Home, folder: Path, wish: MixWish, to: Destination, *, only_plan: bool = False) -> MixPlan:
     """Look at the mix, its licences, the account and the repository; Refusal for whatever will not work out."""
     reader = MixReader(home, folder)
-    tag = checked_tag(wish.tag) if wish.tag else f"mix-{short(reader.info.content_digest)}"
     if not reader.info.samples:
         raise Refusal(folder.name, "the mix has no samples", "loosen its filters and build it again")
     exporter = Exporter(home, reader, wish.shard_bytes)
     try:
-        slices, pictures = exporter.slices(), exporter.pictures()
+        slices = [] if wish.recipe_only else exporter.slices()
+        pictures = exporter.pictures()
     finally:
         exporter.close()
-    terms = terms_of(home, reader.info.datasets, pictures)
-    warnings = check_known(terms, private=wish.private, accepted=wish.accept_licences)
-    to.check_account()
-    before = to.state()
-    _refuse_foreign(wish, before)
-    present = _is_present(home, to, before, reader.info, wish)
-    tagged = before.tags.get(tag)
-    if tagged is not None and not (present and tagged == before.head):
-        raise Refusal(f"{wish.repo_id}@{tag}", "this tag names another version already", "choose another with --tag")
-    return Plan(wish, folder, reader.info, slices, terms, pictures, warnings, tag, before, present)
+    goods = MixGoods(home, folder, reader.info, wish, pictures, slices)
+    warnings = []
+    if not wish.recipe_only:
+        check_redistribution(goods.terms)
+        warnings = check_known(goods.terms, private=not wish.public, accepted=wish.accept_licences)
+    return MixPlan(**vars(plan(home, goods, wish, to, warnings, only_plan=only_plan)))
 
 
-def publish(home: Home, plan: Plan, to: Destination, advance: Advance = lambda _rows: None) -> Published:
-    """Carry a plan out; ``advance`` is told the rows that are done."""
-    if plan.present:
-        head, wanted = plan.before.head, dict[str, Known]()
-        advance(plan.info.samples)
-    else:
-        head, wanted = _upload(home, plan, to, advance)
-    assert head is not None, "a mix that is present has a commit"
-    if plan.before.tags.get(plan.tag) != head:
-        to.tag(plan.tag, head)
-    after = _checked(to, head, wanted, plan.tag)
-    return Published(
-        url=to.url,
-        commit=head,
-        tag=plan.tag,
-        rows=plan.info.samples,
-        images=plan.info.images,
-        files=len(after.files),
-        bytes=sum(known.size for known in after.files.values()),
-        uploaded=not plan.present,
-        warnings=plan.warnings,
-    )
+def own_cards(home: Home, datasets: Iterable[str]) -> dict[str, Path]:
+    """Files of the cards that come from the home and not from the registry: nobody else has them."""
+    files = card_files(home)
+    return {name: files[name] for name in sorted(datasets) if name in files and files[name].parent == home.cards}
 
 
-def _refuse_foreign(wish: Wish, before: State) -> None:
-    """Never write over a dataset that is not a published mix, and never into a public one that should be private."""
-    if before.head is None:
-        return
-    foreign = sorted(path for path in before.files if path not in _HARMLESS)
-    if foreign and PUBLICATION_FILE not in before.files:
-        what = f"holds files that are no published mix ({foreign[0]} …)"
-        raise Refusal(wish.repo_id, what, "publish under another name")
-    if wish.private and not before.private:
-        raise Refusal(wish.repo_id, "is public", "make it private in its settings, or leave --private out")
+def _parts(shard: Path) -> list[dict[str, Any]]:
+    """Rows of one written shard by dataset, part and category."""
+    import pyarrow.parquet as pq
+
+    by = ["dataset", "part", "category"]
+    counted = pq.read_table(shard, columns=by).group_by(by).aggregate([([], "count_all")])
+    rows: list[dict[str, Any]] = counted.rename_columns({"count_all": "rows"}).select([*by, "rows"]).to_pylist()
+    return sorted(rows, key=lambda one: [one[name] for name in by])
 
 
-def _is_present(home: Home, to: Destination, before: State, info: MixInfo, wish: Wish) -> bool:
-    """Whether the repository's files are this mix, by its content digest and what its publication lists."""
-    if before.head is None or not {MIX_FILE, PUBLICATION_FILE} <= before.files.keys():
-        return False
-    with home.workspace("publish") as work:
-        try:
-            digest = json.loads(to.read(MIX_FILE, before.head, work))["content_digest"]
-            published = json.loads(to.read(PUBLICATION_FILE, before.head, work))
-            wanted = {path: Known(shard["size"], shard["sha256"]) for path, shard in published["shards"].items()}
-            settings = published["settings"]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return False  # damaged: it is published anew
-    there = {path for path in before.files if path.startswith(DATA)}
-    same = digest == info.content_digest and settings == _settings(wish)
-    return same and there == wanted.keys() and README in before.files and before.holds(wanted)
-
-
-def _settings(wish: Wish) -> dict[str, Any]:
-    """What besides the mix decides the published files."""
-    return {"export_version": EXPORT_VERSION, "shard_bytes": wish.shard_bytes}
-
-
-def _upload(home: Home, plan: Plan, to: Destination, advance: Advance) -> tuple[str, dict[str, Known]]:
-    """Send the shards one by one, then commit; the commit, and what it must hold."""
-    parent = plan.before.head
-    if parent is None:
-        to.create(private=plan.wish.private)
-        parent = to.state().head
-    assert parent is not None, "a repository that was just made has a first commit"
-    shards: dict[str, Shard] = {}
-    sent = []
-    exporter = Exporter(home, MixReader(home, plan.folder), plan.wish.shard_bytes)
-    try:
-        with home.workspace("publish") as work:
-            for path, part in zip(plan.paths, plan.slices, strict=True):
-                local = work / "shard.parquet"
-                shards[path] = exporter.write(local, part)
-                sent.append(to.send(path, local))
-                local.unlink()
-                advance(part.stop - part.start)
-    finally:
-        exporter.close()
-    small = _small_files(home, plan, shards)
-    wanted = {path: Known(shard.size, shard.sha256) for path, shard in shards.items()}
-    wanted |= {path: Known.of(data) for path, data in small.items()}
-    gone = [path for path in plan.before.files if path not in wanted and _is_ours(path)]
-    message = f"{plan.info.name}: {plan.info.samples:,} samples, content {short(plan.info.content_digest)}"
-    return to.commit(sent, small, gone, wanted, parent=parent, message=message), wanted
-
-
-def _is_ours(path: str) -> bool:
-    """Whether a file of an earlier version may be taken away."""
-    return path.startswith(DATA) or re.fullmatch(r"recipe(-\d+)?\.json", path) is not None
-
-
-def _small_files(home: Home, plan: Plan, shards: dict[str, Shard]) -> dict[str, bytes]:
-    page = Page(plan.wish.repo_id, plan.tag, plan.info, shards, plan.terms, _cards(home, plan.info), plan.pictures)
-    publication = {
-        "settings": _settings(plan.wish),
-        "content_digest": plan.info.content_digest,
-        "rows": plan.info.samples,
-        "parts": composition(MixReader(home, plan.folder).rows()),
-        "shards": {path: shard.plain() for path, shard in shards.items()},
-    }
-    return {
-        README: page.readme().encode(),
-        MIX_FILE: (plan.folder / MIX_FILE).read_bytes(),
-        PUBLICATION_FILE: dump_json(publication),
-        **recipe_files(plan.info),
-    }
-
-
-def _cards(home: Home, info: MixInfo) -> dict[str, Card]:
-    found = {}
-    for name in info.datasets:
-        try:
-            found[name] = load_card(name, home)
-        except Refusal:
-            continue  # the licences say that it is not here
-    return found
-
-
-def _checked(to: Destination, commit: str, wanted: dict[str, Known], tag: str) -> State:
-    """The repository after all is done; Refusal when it is not what it should be."""
-    after = to.state()
-    differing = after.differing(wanted) if after.head == commit else []
-    if after.tags.get(tag) != commit:
-        differing.append(f"tag {tag}")
-    if differing:
-        what = f"after the upload these are not as they were sent: {', '.join(differing[:5])}"
-        raise Refusal(to.repo_id, what, "run the same command again")
-    return after
+def _categories(parts: list[dict[str, Any]]) -> dict[str, int]:
+    """Category -> rows."""
+    counted: Counter[str] = Counter()
+    for one in parts:
+        counted[one["category"]] += one["rows"]
+    return dict(sorted(counted.items()))

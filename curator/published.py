@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from curator.address import DOWNLOADS
 from curator.hub import download, list_repository
 from curator.pictures import safe_relative
-from curator.publish import PUBLICATION_FILE
+from curator.publication import PUBLICATION_FILE
 from curator.raw_sample import Unusable
 from registry.damage import damage_refused, table_of
 from registry.errors import Refusal
 from registry.mix import MIX_FILE, MixInfo
-from registry.store import Home
+from registry.store import DOWNLOADS, Home
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,8 +42,8 @@ class PublishedMix:
     info: MixInfo
     shards: dict[str, dict[str, Any]]
     """Path -> what ``publication.json`` says of it: rows, size, sha256."""
-    parts: list[dict[str, Any]]
-    """Rows by dataset, part and category."""
+    whole: bool
+    """False for a recipe with the ids of its rows alone."""
 
     @classmethod
     def open(cls, folder: Path) -> PublishedMix:
@@ -51,15 +51,24 @@ class PublishedMix:
         try:
             info = MixInfo.model_validate_json((folder / MIX_FILE).read_bytes())
             said = json.loads((folder / PUBLICATION_FILE).read_bytes())
-            shards = {safe_relative(path): dict(shard) for path, shard in said["shards"].items()}
-            parts = [dict(part) for part in said["parts"]]
+            whole = said["settings"]["form"] == "whole"
+            shards = {safe_relative(path): dict(shard) for path, shard in said["large"].items()}
         except FileNotFoundError as error:
             what = f"is no published mix: it has no {Path(str(error.filename)).name}"
             raise Refusal(str(folder), what, "name a mix, a folder of a published one, or org/name") from None
         except (ValidationError, ValueError, KeyError, TypeError, AttributeError, Unusable) as error:
             reason = str(error).splitlines()[0]
             raise Refusal(str(folder), f"its account is damaged ({reason})", "download it again") from None
-        return cls(folder, info, shards, parts)
+        return cls(folder, info, shards, whole)
+
+    def parts(self) -> list[dict[str, Any]]:
+        """Rows by dataset, part and category, as they are stated."""
+        counted: Counter[tuple[str, str, str]] = Counter()
+        for shard in self.shards.values():
+            for one in shard["parts"]:
+                counted[one["dataset"], one["part"], one["category"]] += int(one["rows"])
+        names = ("dataset", "part", "category", "rows")
+        return [dict(zip(names, (*key, rows), strict=True)) for key, rows in sorted(counted.items())]
 
     def rows(self) -> pa.Table:
         """All rows without their conversations and pictures, in the order of the mix."""

@@ -26,6 +26,9 @@ def published_card(home: Home, repo: str, revision: str | None = None, endpoint:
     """
     found = fetch_published(home, repo, revision, endpoint, account=True)
     try:
+        if not found.mix.whole:
+            way_out = "download its recipe, pull its datasets, and build it: its page says how"
+            raise Refusal(repo, "publishes its recipe alone, without the rows", way_out)
         name = _free_name(home, repo)
         card = _card(name, repo, found.commit, found.mix)
         seed = int(found.mix.info.recipe["seed"])
@@ -54,7 +57,7 @@ def _free_name(home: Home, repo: str) -> str:
 
 def _card(name: str, repo: str, commit: str, mix: PublishedMix) -> Card:
     """What is established about a published mix: its rows by dataset, part and category."""
-    parts = [_part(said) for said in mix.parts]
+    parts = [_part(said) for said in mix.parts()]
     return Card.model_validate(
         {
             "name": name,

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from curator.trials import Listener, Workers, train_request
 from registry.checkpoint import base_digest, base_folder
-from registry.errors import Refusal, did_you_mean
-from registry.identity import SHORT
+from registry.errors import Refusal
 from registry.mix import MixReader
-from registry.store import Home, read_record
+from registry.store import Home, find_folder, read_record
 from registry.trial import Scale, Settings, Stage
 
 
@@ -51,21 +50,6 @@ def train(home: Home, plan: TrainPlan, listen: Listener) -> Path:
     folder = home.find("trials", plan.settings.digest())
     assert folder is not None, "a trial that was trained is there"
     return folder
-
-
-def find_folder(home: Home, stage: str, name: str) -> Path:
-    """A finished folder of the home by its full name, its name without digest (if only one), or its digest."""
-    finished = home.finished(stage)
-    exact = [folder for folder in finished if folder.name == name]
-    loose = [f for f in finished if f.name.rpartition("-")[0] == name or f.name.rpartition("-")[2] == name[:SHORT]]
-    found = exact or loose
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise Refusal(f"{stage} '{name}'", "more than one has this name", ", ".join(folder.name for folder in found))
-    known = [folder.name for folder in finished]
-    hint = did_you_mean(name, [*known, *(n.rsplit("-", 1)[0] for n in known)])
-    raise Refusal(f"{stage} '{name}'", f"there is none in {home.path}{hint}", "see 'curator query' for what is there")
 
 
 def _stage(scale: Scale, name: str) -> Stage:

@@ -133,7 +133,10 @@ class Pictures(StrictModel):
 
 
 class Licence(StrictModel):
-    """Terms of the annotations, of the pictures, and of the model that wrote them, each apart."""
+    """Terms of the annotations, of the pictures, and of the model that wrote them, each apart.
+
+    ``no-redistribution`` stands for terms that forbid passing anything on.
+    """
 
     annotations: str | None = None
     images: str | None = None

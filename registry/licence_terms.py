@@ -22,6 +22,10 @@ NOTICE = frozenset(
     )
 )
 """Free for any use as long as the notice or the author is named."""
+CLOSED = frozenset(
+    ["all-rights-reserved", "copyrighted", "proprietary", "no-redistribution", "not-redistributable", "no-copies"]
+)
+"""Nothing may be passed on."""
 COPYLEFT = {
     **dict.fromkeys(("gpl", "gpl-2.0", "gpl-3.0", "agpl-3.0", "lgpl", "lgpl-2.1", "lgpl-3.0", "gfdl"), "gpl"),
     **dict.fromkeys(("odbl", "osl-3.0", "mpl-2.0", "epl-1.0", "epl-2.0", "eupl-1.1", "cdla-sharing-1.0"), ""),
@@ -39,6 +43,8 @@ class Permission:
     changes: bool
     """Whether changed copies may be passed on."""
     attribution: bool
+    copies: bool = True
+    """Whether unchanged copies may be passed on."""
     share_alike: str | None = None
     """Family of licences under which copies must stay; None = no such duty."""
 
@@ -58,6 +64,8 @@ class Verdict:
     """None = not known."""
     changes: bool | None
     attribution: bool
+    copies: bool | None
+    """None = not known."""
     share_alike: tuple[str, ...]
     """Families that copies must stay under; more than one cannot be met by one licence."""
 
@@ -78,6 +86,8 @@ class Verdict:
 
 def _narrowest(terms: Permission | Verdict) -> str:
     """The narrowest duty, as a class."""
+    if not terms.copies:
+        return "no-redistribution"
     if not terms.changes:
         return "no-derivatives"
     if not terms.commercial:
@@ -98,6 +108,8 @@ def permission(text: str | None) -> Permission | None:
         return Permission(name, commercial=True, changes=True, attribution=False)
     if name in NOTICE:
         return Permission(name, commercial=True, changes=True, attribution=True)
+    if name in CLOSED:
+        return Permission(name, commercial=False, changes=False, attribution=True, copies=False)
     if name in COPYLEFT:
         return Permission(name, commercial=True, changes=True, attribution=True, share_alike=COPYLEFT[name] or name)
     found = _CREATIVE_COMMONS.fullmatch(name)
@@ -114,10 +126,12 @@ def combine(names: Iterable[str | None]) -> Verdict:
     unknown = len(found) - len(known)
     forbidden = any(not one.commercial for one in known)
     fixed = any(not one.changes for one in known)
+    closed = any(not one.copies for one in known)
     return Verdict(
         unknown=unknown,
         commercial=False if forbidden else None if unknown else True,
         changes=False if fixed else None if unknown else True,
         attribution=any(one.attribution for one in known),
+        copies=False if closed else None if unknown else True,
         share_alike=tuple(sorted({one.share_alike for one in known if one.share_alike})),
     )

@@ -21,10 +21,10 @@ from typing import Any, BinaryIO
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from registry.discovery import checked_name
-from registry.errors import Refusal
-from registry.identity import digest, short
+from registry.errors import Refusal, did_you_mean
+from registry.identity import SHORT, digest, short
 
-STAGES = ("draws", "raw", "fetched", "samples", "models", "measures", "mixes", "trials", "decisions")
+STAGES = ("draws", "raw", "fetched", "samples", "models", "measures", "mixes", "trials", "decisions", "publications")
 RECORD = "record.json"
 DOWNLOADS = "downloads"
 """Folder of the home where unfinished work with files from elsewhere stays, to be continued by the next run."""
@@ -42,7 +42,7 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     kind: str
-    """draw, raw, fetched, samples, model, measures, mix, trial, decision or export."""
+    """draw, raw, fetched, samples, model, measures, mix, trial, decision, export or publication."""
     name: str
     digest: str
     """Identity: sha256 of the canonical settings this folder was made from."""
@@ -226,6 +226,21 @@ def read_record(folder: Path) -> Record:
     except (ValidationError, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise Refusal(str(folder / RECORD), f"damaged ({reason})", "remove the folder and make it again") from None
+
+
+def find_folder(home: Home, stage: str, name: str) -> Path:
+    """A finished folder of the home by its full name, its name without digest (if only one), or its digest."""
+    finished = home.finished(stage)
+    exact = [folder for folder in finished if folder.name == name]
+    loose = [f for f in finished if f.name.rpartition("-")[0] == name or f.name.rpartition("-")[2] == name[:SHORT]]
+    found = exact or loose
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Refusal(f"{stage} '{name}'", "more than one has this name", ", ".join(folder.name for folder in found))
+    known = [folder.name for folder in finished]
+    hint = did_you_mean(name, [*known, *(n.rsplit("-", 1)[0] for n in known)])
+    raise Refusal(f"{stage} '{name}'", f"there is none in {home.path}{hint}", "see 'curator query' for what is there")
 
 
 def write_aside(path: Path, data: bytes) -> None:

@@ -52,6 +52,7 @@ def make_trial(home: Home, mix: str, name: str, seed: int, score: float, init: s
     settings = Settings(stage=STAGE, base="b" * 64, init=init, mix=mix, seed=seed)
     inputs = {"mix": mix, "base": settings.base} | ({"init": init} if init else {})
     record = Record(kind="trial", name=name, digest=settings.digest(), inputs=inputs, rows_in=7, rows_out=7)
+    record.settings = settings.model_dump(mode="json")
     folder = home.folder("trials", name, settings.digest())
     with home.making(folder, record) as work:
         (work / "settings.json").write_bytes(dump_json(settings.model_dump(mode="json")))

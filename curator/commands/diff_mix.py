@@ -54,8 +54,8 @@ def _side(home: Home, name: str) -> Side:
 
     from curator.mix_diff import Side
     from curator.published import PublishedMix
-    from curator.train import find_folder
     from registry.mix import MixReader
+    from registry.store import find_folder
 
     if Path(name).is_dir():
         published = PublishedMix.open(Path(name))

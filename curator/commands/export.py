@@ -59,8 +59,7 @@ def command(mix: str, form: str, to: Path, shard_size: int, home: Path, as_json:
     """
     from curator.arrow import import_arrow
     from curator.exporting.run import export, look, plan_export
-    from curator.train import find_folder
-    from registry.store import Home
+    from registry.store import Home, find_folder
 
     import_arrow()
     data_home = Home(home)

@@ -52,6 +52,7 @@ def command(datasets: tuple[str, ...], policy: str, as_json: bool, home: Path) -
     fields = {
         "together": together.title,
         "commercial use": _said(together.commercial),
+        "copies": _said(together.copies),
         "changed copies": _said(together.changes),
         "attribution": "asked for" if together.attribution else unasked,
         "same licence": ", ".join(together.share_alike) or unasked,

@@ -78,11 +78,7 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
     from curator.addresses import fetching_of
     from curator.arrow import import_arrow
     from curator.normalise import Look
-<<<<<<< HEAD
-=======
     from curator.options import FETCHING
-    from registry.card import load_card
->>>>>>> 9a59ef8ff6e6258caac207960d423adbdd6d65bf
     from registry.errors import Refusal
     from registry.store import Home
 

@@ -99,9 +99,8 @@ def _score_trial(
     from curator.laboratory import missing_scores
     from curator.score import score_trial
     from curator.study_request import find_table
-    from curator.train import find_folder
     from registry.answers import check_rules
-    from registry.store import Home
+    from registry.store import Home, find_folder
 
     opened = Home.default(home)
     from pathlib import Path

@@ -74,9 +74,9 @@ def _checks(
     from pathlib import Path
 
     from curator.published import PublishedMix, fetch_published, forget, is_repository
-    from curator.train import find_folder
     from curator.verify import check_mix, check_published
     from registry.mix import MixReader
+    from registry.store import find_folder
 
     if Path(mix).is_dir():
         published = PublishedMix.open(Path(mix))

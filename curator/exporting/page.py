@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import ModuleType
 
-from curator.dataset_page import table
 from curator.exporting.drafts import LEFT_OUT_FILE
 from curator.exporting.source import Told
 from curator.licences import Terms, verdict
+from curator.page_sections import table
 from registry.mix import MixInfo
 
 

@@ -55,7 +55,7 @@ def draw_for_page(decision: Decision, titles: Titles) -> dict[str, Drawing]:
         "score-path-narrow": (path, score_path_narrow),
         "radar": (_radar_in_words(decision, titles), radar),
     }
-    with _own_settings():
+    with own_settings():
         return {
             name: Drawing(words, _inline(_svg(draw(decision, titles, ON_PAGE)), name))
             for name, (words, draw) in plans.items()
@@ -66,15 +66,15 @@ def draw_files(decision: Decision, titles: Titles) -> dict[str, bytes]:
     """File name -> content of every figure, as SVG and as PNG."""
     plans: dict[str, Draw] = {"score-path": score_path, "radar": radar, "selection-map": selection_map}
     files: dict[str, bytes] = {}
-    with _own_settings():
+    with own_settings():
         for name, draw in plans.items():
             figure = draw(decision, titles, PRINTED)
-            files |= {f"{name}.svg": _svg(figure).encode(), f"{name}.png": _png(figure, PRINTED["sheet"])}
+            files |= {f"{name}.svg": _svg(figure).encode(), f"{name}.png": png(figure, PRINTED["sheet"])}
     return files
 
 
 @contextlib.contextmanager
-def _own_settings() -> Iterator[None]:
+def own_settings() -> Iterator[None]:
     """Our settings alone: a user's own matplotlibrc must not change the bytes."""
     import matplotlib as mpl
 
@@ -304,7 +304,8 @@ def _svg(figure: Figure) -> str:
     return buffer.getvalue().decode().replace("'DejaVu Sans'", FONTS)
 
 
-def _png(figure: Figure, ground: str) -> bytes:
+def png(figure: Figure, ground: str) -> bytes:
+    """A figure as a PNG on a ground of one colour."""
     buffer = io.BytesIO()
     figure.patch.set_alpha(1)
     figure.savefig(buffer, format="png", dpi=200, facecolor=ground, metadata={"Software": None})

@@ -40,6 +40,7 @@ def test_each_dataset_and_all_together(curator: Curator) -> None:
         "commercial": True,
         "changes": True,
         "attribution": True,
+        "copies": True,
         "share_alike": ["cc-by-sa"],
     }
 

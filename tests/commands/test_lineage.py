@@ -1,4 +1,4 @@
-"""``curator lineage``: from anything back to the published files."""
+"""``curator lineage``: from anything back to the published files, and on to what was made from it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from curator.descent import Descent, descent_lines
 from curator.lineage import Lineage, find_place, tree_lines
 from registry.errors import Refusal
-from registry.store import dump_json
+from registry.store import Record, dump_json, read_record
 from tests.conftest import Curator
 from tests.small_home import SmallHome, digest_of, make_small_home, make_trial
 
@@ -104,7 +105,69 @@ def test_what_was_replaced_is_told(small: SmallHome) -> None:
 def test_the_command_prints_the_tree(small: SmallHome, curator: Curator) -> None:
     result = curator("lineage", "first")
     assert result.exit_code == 0
-    assert result.stdout.splitlines() == tree_lines(Lineage(small.home, f"decisions/{small.decision}"))
+    expected = [*tree_lines(Lineage(small.home, f"decisions/{small.decision}")), "", "nothing was made from it"]
+    assert result.stdout.splitlines() == expected
+
+
+def publish_mix(small: SmallHome) -> str:
+    """A record of a publication of the mix, for which the decision is the evidence; its place."""
+    settings = {"url": "https://hub/datasets/acme/both", "commit": "0123456789abcdef", "tag": "v1"}
+    digests = {place: digest_of(small.home.path / place) for place in (f"mixes/{small.mix}",)}
+    inputs = {**digests, f"decisions/{small.decision}": "d" * 64}
+    record = Record(kind="publication", name="acme/both", digest="f" * 64, inputs=inputs, settings=settings)
+    folder = small.home.folder("publications", "acme/both", record.digest)
+    with small.home.making(folder, record):
+        pass
+    return f"publications/{folder.name}"
+
+
+def test_a_source_goes_on_to_the_repositories_that_hold_it(small: SmallHome) -> None:
+    published = publish_mix(small)
+    (raw,) = (path.name for path in small.home.finished("raw") if path.name.startswith("chats"))
+    descent = Descent(small.home, f"raw/{raw}")
+    chain = [f"samples/{small.chats}", f"mixes/{small.mix}", f"trials/{small.trial}", f"decisions/{small.decision}"]
+    assert set(descent.steps) == {f"raw/{raw}", *chain, published}
+    lines = descent_lines(descent)
+    depth = [next(line.index(place) for line in lines if place in line) for place in chain]
+    assert depth == sorted(set(depth)), "each is made from the one before"
+    (score,) = [line for line in lines if "score mme" in line]
+    assert "62.5" in score
+    assert any("to https://hub/datasets/acme/both at 0123456789ab, tag v1" in line for line in lines)
+
+
+def test_a_published_repository_is_found_by_its_name_and_goes_back(small: SmallHome) -> None:
+    published = publish_mix(small)
+    assert find_place(small.home, "acme/both") == published
+    assert {f"mixes/{small.mix}", f"decisions/{small.decision}", f"samples/{small.chats}"} <= places(small, "acme/both")
+    assert descent_lines(Descent(small.home, published)) == []
+
+
+def test_what_was_trained_on_equal_rows_belongs_to_both_mixes(small: SmallHome) -> None:
+    """Two recipes may give the same rows: a trial names their content and not their folder."""
+    record = read_record(small.home.path / "mixes" / small.mix)
+    twin = small.home.folder("mixes", "twin", "e" * 64)
+    with small.home.making(twin, record.model_copy(update={"digest": "e" * 64, "name": "twin"})) as aside:
+        shutil.copy(small.home.path / "mixes" / small.mix / "mix.json", aside)
+    for name in (small.mix, twin.name):
+        assert f"trials/{small.trial}" in Descent(small.home, f"mixes/{name}").steps
+
+
+def test_a_damaged_score_is_said_to_be_so(small: SmallHome) -> None:
+    (small.home.path / "trials" / small.trial / "scores" / "mme-0123456789ab.json").write_text("[]")
+    lines = descent_lines(Descent(small.home, f"trials/{small.trial}"))
+    assert any("score mme-0123456789ab.json  (damaged)" in line for line in lines)
+
+
+def test_one_way_alone(small: SmallHome, curator: Curator) -> None:
+    back = curator("lineage", "both-s0", "--way", "back").stdout
+    assert "made from it" not in back
+    assert f"mixes/{small.mix}" in back
+    on = curator("lineage", "both-s0", "--way", "on").stdout
+    assert f"mixes/{small.mix}" not in on
+    assert f"decisions/{small.decision}" in on
+    told = json.loads(curator("lineage", "both-s0", "--way", "on", "--json").stdout)
+    assert told["made"][f"trials/{small.trial}"]["made_from_it"] == [f"decisions/{small.decision}"]
+    assert "steps" not in told
 
 
 def test_the_command_prints_json(small: SmallHome, curator: Curator) -> None:

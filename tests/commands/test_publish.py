@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from curator.cli import cli
 from registry.store import Home
 from tests.curator.publish_home import make_home
 from tests.hub.faults import Fault
 from tests.hub.server import READ_TOKEN, WRITE_TOKEN, Hub
 
+# The client's own call of its HTTP library, not ours.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload raw bytes:DeprecationWarning")
 ROOT = Path(__file__).parents[2]
 SMALL = ("--shard-size", "1")
 """MiB; the mix below makes several shards of this size."""
@@ -56,6 +62,7 @@ def test_a_plan_then_the_upload_then_nothing_to_do(hub: Hub, made: Made) -> None
     assert not (hub.storage.root / "datasets" / "acme" / "cli").exists()
 
     done = run(hub, made, "both", "acme/cli", "--tag", "v1", *SMALL)
+    assert hub.storage.repo("datasets", "acme/cli").settings["private"], "unless --public is given"
     assert done.returncode == 0, done.stderr
     assert f"{hub.url}/datasets/acme/cli" in done.stdout
     assert hub.storage.repo("datasets", "acme/cli").ref_of("v1") == "refs/tags/v1"
@@ -66,25 +73,39 @@ def test_a_plan_then_the_upload_then_nothing_to_do(hub: Hub, made: Made) -> None
     assert WRITE_TOKEN not in done.stdout + done.stderr + again.stderr
 
 
-def test_killed_in_the_middle_and_run_again(hub: Hub, made: Made) -> None:
-    whole = run(hub, made, made[1].name, "acme/undisturbed", "--tag", "v1", *SMALL)
-    assert whole.returncode == 0, whole.stderr
-    with hub.fault(Fault("PUT */acme/killed.git/*", "hold", skip=2)) as third_upload:
-        process = start(hub, made, "both", "acme/killed", "--tag", "v1", *SMALL)
-        assert third_upload.struck.wait(timeout=60)
-        process.kill()
-        process.communicate()
-    assert set(hub.tree("acme/killed")) == {".gitattributes"}, "nothing of a killed upload is visible"
+def without_names(tree: dict[str, str]) -> dict[str, str]:
+    """All files but those that name their repository."""
+    return {path: digest for path, digest in tree.items() if path not in ("README.md", "croissant.json")}
+
+
+def test_killed_again_and_again_at_random_points(hub: Hub, made: Made) -> None:
+    """Each run is killed at a request of another kind; together they send nothing twice and end as one that was not."""
+    whole, repo, home = "acme/never-killed", "acme/killed", made[0]
+    assert run(hub, made, made[1].name, whole, "--tag", "v1", *SMALL).returncode == 0
+    draw = random.Random(6)
+    uploads = f"PUT */{repo}.git/*"
+    points = [Fault(f"POST */{repo}.git/info/lfs/*", "hold", skip=draw.randrange(4)),
+              Fault(uploads, "hold", skip=draw.randrange(1, 3)), Fault(f"POST */{repo}/commit/*", "hold"),
+              Fault(f"POST */{repo}/tag/*", "hold")]  # fmt: skip
     with hub.watch() as seen:
-        again = run(hub, made, "both", "acme/killed", "--tag", "v1", *SMALL)
-    assert again.returncode == 0, again.stderr
-    shards = [path for path in hub.tree("acme/killed") if path.startswith("data/")]
-    sent = [one for one in seen if one.method == "PUT" and one.status == 200]
-    assert len(sent) == len(shards) - 2, "what had arrived is not sent again"
-    expected = {path: digest for path, digest in hub.tree("acme/undisturbed").items() if path != "README.md"}
-    assert {path: hub.tree("acme/killed")[path] for path in expected} == expected
-    assert len(list(hub.storage.repo("datasets", "acme/killed").history("main"))) == 2
-    assert [path for path in made[0].aside.iterdir() if path.is_dir()] == [], "the next run clears up"
+        for point in points:
+            with hub.fault(point):
+                process = start(hub, made, "both", repo, "--tag", "v1", *SMALL)
+                assert point.struck.wait(timeout=60)
+                if "/tag/" not in point.route:
+                    assert set(hub.tree(repo)) == {".gitattributes"}, "nothing is visible before the commit"
+                process.kill()
+                process.communicate()
+        last = run(hub, made, "both", repo, "--tag", "v1", "--json", *SMALL)
+    assert last.returncode == 0, last.stderr
+    assert without_names(hub.tree(repo)) == without_names(hub.tree(whole))
+    assert len(list(hub.storage.repo("datasets", repo).history("main"))) == 2, "one commit"
+    assert hub.storage.repo("datasets", repo).refs()["refs/tags/v1"] == json.loads(last.stdout)["commit"]
+    arrived = [one.path for one in seen if one.method == "PUT" and one.status == 200]
+    assert len(arrived) == len(set(arrived)) == len([path for path in hub.tree(repo) if path.startswith("data/")]) + 1
+    assert [path for path in home.aside.iterdir() if path.is_dir()] == [], "the last run clears up"
+    records = [folder.name for folder in home.finished("publications") if folder.name.startswith("acme-killed-")]
+    assert len(records) == 1
 
 
 @pytest.mark.parametrize(
@@ -92,6 +113,7 @@ def test_killed_in_the_middle_and_run_again(hub: Hub, made: Made) -> None:
     [
         (("bath", "acme/x"), WRITE_TOKEN, "did you mean 'both'?"),
         (("both", "acme/x"), None, "no token of this Hub was found"),
+        (("both", "acme/x", "--checkpoint"), WRITE_TOKEN, "trials 'both': there is none"),
         (("both", "acme/x"), READ_TOKEN, "the token may only read"),
         (("both", "acme/x", "--endpoint", "nowhere"), WRITE_TOKEN, "is no address of a Hub"),
     ],
@@ -104,6 +126,39 @@ def test_refusals_have_a_way_out_and_no_traceback(
     assert message in ran.stderr
     assert "way out: " in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def planned(made: Made, endpoint: str, repo: str, *more: str) -> tuple[dict[str, Any], str]:
+    """What a dry run prints as JSON, and says."""
+    arguments = ["publish", "both", repo, "--dry-run", "--json", "--endpoint", endpoint, *SMALL, *more]
+    ran = CliRunner().invoke(cli, [*arguments, "--home", str(made[0].path)])
+    assert ran.exit_code == 0, ran.output
+    return json.loads(ran.stdout), ran.stderr
+
+
+def test_a_plan_needs_no_token(hub: Hub, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", "/nowhere")
+    monkeypatch.setenv("HF_TOKEN", WRITE_TOKEN)
+    done = CliRunner().invoke(
+        cli, ["publish", "both", "acme/there", "--public", "--endpoint", hub.url, *SMALL, "--home", str(made[0].path)]
+    )
+    assert done.exit_code == 0, done.output
+    monkeypatch.delenv("HF_TOKEN")
+    told, said = planned(made, hub.url, "acme/there", "--public")
+    assert (told["already_there"], told["new_repository"], len(told["not_checked"])) == (True, False, 1)
+    assert "not checked: whether the account may write there" in said
+    told, _ = planned(made, hub.url, "acme/not-there")
+    assert (told["already_there"], told["new_repository"], len(told["not_checked"])) == (False, None, 2)
+
+
+@pytest.mark.parametrize("token", ["", WRITE_TOKEN])
+def test_a_plan_needs_no_hub(made: Made, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", "/nowhere")
+    monkeypatch.setenv("HF_TOKEN", token)
+    told, said = planned(made, "http://127.0.0.1:9", "acme/x")
+    assert (told["new_repository"], told["rows"], told["private"]) == (None, 90, True)
+    assert "ConnectError" in told["not_checked"][0]
+    assert "not checked: the account and the repository" in said
 
 
 def test_wrong_usage(hub: Hub, made: Made) -> None:

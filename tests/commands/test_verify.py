@@ -50,7 +50,7 @@ def test_a_published_mix_is_pulled_built_and_verified_elsewhere(hub: Hub, tmp_pa
     assert [check["check"] for check in alone["checks"]] == ["files", "order", "samples", "pictures"]
     assert alone["verdict"] == "equal"
     whole = theirs("verify", "acme/both-v1", code=1)
-    assert whole["verdict"] == "unknown"
+    assert whole["verdict"] == "unknown", "its datasets are not here, but for the mix itself"
     assert whole["checks"][-1]["check"] == "recipe"
     assert "there is no card of that name" in whole["checks"][-1]["detail"]
 
@@ -71,3 +71,16 @@ def test_mixes_are_compared_with_each_other_and_with_published_ones(hub: Hub, tm
     found = terminal("diff-mix", "both", "other")
     assert (found["same_rows"], found["only_in_a"], found["only_in_b"]) == (False, 14, 0)
     terminal("diff-mix", "both", "other", "--exit-code", code=1)
+
+
+def test_a_recipe_alone_is_verified_by_building_it_and_is_not_pulled(hub: Hub, tmp_path: Path) -> None:
+    home, _ = make_home(tmp_path, pictures=4)
+    terminal = Terminal(hub, home.path)
+    terminal("publish", "both", "acme/recipe-v1", "--recipe-only")
+    found = terminal("verify", "acme/recipe-v1")
+    assert [(check["check"], check["verdict"]) for check in found["checks"]] == [
+        ("files", "equal"),
+        ("order", "equal"),
+        ("recipe", "equal"),
+    ]
+    assert "publishes its recipe alone" in terminal("pull", "acme/recipe-v1", code=1)

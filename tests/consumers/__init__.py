@@ -1,1 +1,1 @@
-"""Exports read back by the programs they are for, each in an environment of its own."""
+"""Readers of other projects, each in an environment of its own, on what this one writes. Run on request."""

@@ -62,7 +62,7 @@ def add_pictures(home: Home, source: Path, name: str, count: int, licence: str =
     ]
     (source / name).mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(rows), source / name / "train-00000.parquet")
-    _pull(home, source, name, SHAPES.format(name=name, licence=licence))
+    pull(home, source, name, SHAPES.format(name=name, licence=licence))
 
 
 def add_sums(home: Home, source: Path, count: int, name: str = "sums", padding: int = 0) -> None:
@@ -75,10 +75,11 @@ def add_sums(home: Home, source: Path, count: int, name: str = "sums", padding: 
         rows.append({"id": f"s{n}", "conversations": turns})
     (source / name).mkdir(parents=True)
     (source / name / "sums.json").write_text(json.dumps(rows))
-    _pull(home, source, name, SUMS.format(name=name))
+    pull(home, source, name, SUMS.format(name=name))
 
 
-def _pull(home: Home, source: Path, name: str, card: str) -> None:
+def pull(home: Home, source: Path, name: str, card: str) -> None:
+    """Pull a dataset whose files lie in `source` with this card."""
     home.cards.mkdir(parents=True, exist_ok=True)
     (home.cards / f"{name}.yaml").write_text(card)
     done = CliRunner().invoke(cli, ["pull", name, "--from", str(source / name), "--home", str(home.path)])

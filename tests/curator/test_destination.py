@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,3 +144,22 @@ def test_names_of_tags(tag: str) -> None:
 def test_names_that_no_tag_may_have(tag: str) -> None:
     with pytest.raises(Refusal, match="is no name of a tag"):
         checked_tag(tag)
+
+
+@pytest.mark.parametrize("endpoint", ["ftp://hub", "hub.example", "https://user@hub", "https://hub/?a=b"])
+def test_bad_endpoints(endpoint: str) -> None:
+    with pytest.raises(Refusal, match="is no address of a Hub"):
+        Destination("acme/x", endpoint)
+
+
+def test_plain_http_to_a_distant_host_is_said() -> None:
+    said: list[str] = []
+    Destination("acme/x", "http://hub.example", said.append)
+    assert "plain http" in said[0]
+
+
+def test_no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "none"))
+    with pytest.raises(Refusal, match=r"no token[^$]*hf auth login"):
+        Destination("acme/x").check_account()

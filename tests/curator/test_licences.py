@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from curator.licences import Terms, check_known, hub_licences, terms_of
+from curator.licences import Terms, check_known, check_redistribution, hub_licences, terms_of
 from registry.errors import Refusal
 from registry.store import Home
 from tests.curator.publish_home import SHAPES
@@ -57,3 +57,30 @@ def test_publishing_what_is_unknown() -> None:
     for settings in ({"private": True, "accepted": False}, {"private": False, "accepted": True}):
         (warning,) = check_known([unknown], **settings)
         assert "data (pictures)" in warning
+
+
+@pytest.mark.parametrize(
+    ("annotations", "images", "shows", "said"),
+    [
+        ("CC BY-ND 4.0", "MIT", True, ["texts under CC BY-ND 4.0, which forbids passing on changed copies"]),
+        ("MIT", "no-redistribution", True, ["pictures under no-redistribution, which forbids passing on copies"]),
+        ("MIT", "no-redistribution", False, []),
+        ("MIT", "CC BY-ND 4.0", True, []),
+        ("proprietary", "proprietary", True, ["texts under proprietary", "pictures under proprietary"]),
+        ("my own terms", None, True, []),
+    ],
+)
+def test_what_must_not_be_in_a_published_mix(annotations: str, images: str, shows: bool, said: list[str]) -> None:
+    """Texts are brought into another form, pictures are passed on byte for byte; what is unknown is asked elsewhere."""
+    found = terms(annotations, images, shows=shows).forbidden
+    assert len(found) == len(said)
+    assert all(reason.startswith(start) for reason, start in zip(found, said, strict=True))
+
+
+def test_what_must_not_be_passed_on_is_named_with_a_way_out() -> None:
+    with pytest.raises(Refusal) as refused:
+        check_redistribution([terms("MIT", "MIT"), terms("MIT", "no-redistribution")])
+    assert "data (pictures under no-redistribution" in refused.value.what
+    assert "texts" not in refused.value.what
+    assert "--recipe-only" in refused.value.way_out
+    check_redistribution([terms("cc-by-nc-4.0", "cc-by-4.0")])

@@ -15,7 +15,8 @@ import pytest
 
 from curator.destination import Changed, Destination
 from curator.mix import build_mix
-from curator.publish import Published, Wish, plan_publication, publish
+from curator.publication import Published, publish
+from curator.publish import MixWish, plan_mix
 from registry.errors import Refusal
 from registry.mix import MixReader
 from registry.recipe import Recipe, RecipePart
@@ -47,15 +48,15 @@ class Publisher:
         self.hub = hub
         self.said: list[str] = []
 
-    def wish(self, repo: str, **settings: Any) -> Wish:
-        return Wish(repo, endpoint=self.hub.url, shard_bytes=SHARD_BYTES, **settings)
+    def wish(self, repo: str, **settings: Any) -> MixWish:
+        return MixWish(repo, **{"shard_bytes": SHARD_BYTES, "public": True, "date": "2026-11-23", **settings})
 
     def to(self, repo: str) -> Destination:
         return Destination(repo, self.hub.url, self.said.append, attempts=3, first_wait_s=0.01)
 
     def __call__(self, made: Made, repo: str, advance: Callable[[int], None] | None = None, **asked: Any) -> Published:
         to, wish = self.to(repo), self.wish(repo, **asked)
-        return publish(made[0], plan_publication(*made, wish, to), to, advance or (lambda _rows: None))
+        return publish(made[0], plan_mix(*made, wish, to), to, advance or (lambda _rows: None))
 
 
 @pytest.fixture
@@ -73,8 +74,8 @@ def tree(hub: Hub, made: Made) -> dict[str, str]:
 
 
 def without_page(tree: dict[str, str]) -> dict[str, str]:
-    """All files but the page, which names the repository."""
-    return {path: digest for path, digest in tree.items() if path != "README.md"}
+    """All files but those that name the repository."""
+    return {path: digest for path, digest in tree.items() if path not in ("README.md", "croissant.json")}
 
 
 def writes(seen: list[Seen]) -> list[str]:
@@ -88,7 +89,7 @@ def test_the_whole_mix_in_one_commit_and_a_tag(hub: Hub, made: Made, put: Publis
     rows: list[int] = []
     with hub.watch() as seen:
         done = put(made, "acme/whole-mix", advance=rows.append)
-    assert (done.uploaded, done.rows, done.images, sum(rows)) == (True, 90, 40, 90)
+    assert (done.uploaded, done.rows, sum(rows)) == (True, 90, 90)
     repo = hub.storage.repo("datasets", "acme/whole-mix")
     assert [commit.title.split(":")[0] for commit in repo.history("main")] == ["both", "initial commit"]
     assert repo.refs() == {"refs/heads/main": done.commit, f"refs/tags/{done.tag}": done.commit}
@@ -99,10 +100,10 @@ def test_the_whole_mix_in_one_commit_and_a_tag(hub: Hub, made: Made, put: Publis
     assert shards == [f"data/train-{n:05d}-of-{len(shards):05d}.parquet" for n in range(len(shards))]
     assert len(shards) == 5
     assert hub.read("acme/whole-mix", "mix.json") == (made[1] / "mix.json").read_bytes()
-    listed = json.loads(hub.read("acme/whole-mix", "publication.json"))["shards"]
+    listed = json.loads(hub.read("acme/whole-mix", "publication.json"))["large"]
     assert {path: shard["sha256"] for path, shard in listed.items()} == {path: files[path] for path in shards}
     order = [one.path.split("/")[-2] for one in seen if "/commit/" in one.path or "/large/" in one.path]
-    assert order == ["large"] * 5 + ["commit"], "large files go first, so that the commit is everything at once"
+    assert order == ["large"] * 6 + ["commit"], "large files and the chart go first: the commit is everything at once"
 
 
 def test_the_page(hub: Hub, made: Made, put: Publisher) -> None:
@@ -114,9 +115,13 @@ def test_the_page(hub: Hub, made: Made, put: Publisher) -> None:
     assert card.data.language == ["de", "en"]
     assert card.data.size_categories == ["n<1K"]
     assert "vlm-curator" in card.data.tags
-    told = card.data.to_dict()["dataset_info"]["splits"][0]
+    told = card.data.to_dict()["dataset_info"][0]["splits"][0]
     assert told["num_examples"] == 90
-    for said in ("| shapes | all | 80 | 88.9% | 40 |", "arXiv:2401.00001", 'load_dataset("acme/page", revision="v1"'):
+    for said in (
+        "| shapes | all | 80 | 88.9% | 40 |",
+        "eprint = {2401.00001}",
+        'load_dataset("acme/page", revision="v1"',
+    ):
         assert said in card.text
 
 
@@ -133,6 +138,10 @@ shown = sum(part["type"] == "image" for row in mix for turn in row["messages"] f
 assert shown == sum(len(row["images"]) for row in mix) == 80
 assert mix[0]["images"][0].size == (32, 32) and mix[0]["messages"][-1]["role"] == "assistant"
 first = next(iter(load_dataset("acme/loaded", split="train", streaming=True)))
+for streaming in (False, True):
+    for name, rows in (("captioning", 80), ("text_only", 10)):
+        part = load_dataset("acme/loaded", name, split="train", streaming=streaming)
+        assert [row["category"] for row in part] == [name] * rows, (name, streaming)
 assert first["id"] == mix[0]["id"] and first["images"][0].tobytes() == mix[0]["images"][0].tobytes()
 """
     ran = subprocess.run(
@@ -274,12 +283,16 @@ def test_a_damaged_publication_is_mended(hub: Hub, made: Made, put: Publisher, t
     assert put(made, "acme/damaged", tag="mended-again").uploaded
 
 
-def test_private(hub: Hub, made: Made, put: Publisher) -> None:
-    put(made, "acme/hidden", private=True)
+def test_private_unless_a_person_says_otherwise(hub: Hub, made: Made, put: Publisher) -> None:
+    assert put(made, "acme/hidden", public=False).private
     assert hub.storage.repo("datasets", "acme/hidden").settings["private"]
     put(made, "acme/open")
+    assert not hub.storage.repo("datasets", "acme/open").settings["private"]
     with pytest.raises(Refusal, match="acme/open: is public"):
-        put(made, "acme/open", private=True)
+        put(made, "acme/open", public=False)
+    again = put(made, "acme/hidden", public=True)
+    assert again.private
+    assert "is private and stays so" in again.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -314,7 +327,7 @@ def test_a_fine_grained_token_that_may_not_write_here(hub: Hub, made: Made, put:
 
 def test_another_dataset_is_not_written_over(hub: Hub, made: Made, put: Publisher) -> None:
     hub.seed("acme/precious", {"train.csv": b"1,2"})
-    with pytest.raises(Refusal, match=r"no published mix \(train.csv"):
+    with pytest.raises(Refusal, match=r"no 'curator publish' put there \(train.csv"):
         put(made, "acme/precious")
     hub.seed("acme/page-only", {"README.md": b"soon"})
     assert put(made, "acme/page-only").uploaded
@@ -330,26 +343,7 @@ def test_a_hub_that_keeps_no_large_files(hub: Hub, made: Made, put: Publisher, m
 def test_no_hub_there(made: Made) -> None:
     to = Destination("acme/x", "http://127.0.0.1:9", attempts=2, first_wait_s=0.01)
     with pytest.raises(Refusal, match="could not ask who the token belongs to in 2 attempts: ConnectError"):
-        plan_publication(*made, Wish("acme/x"), to)
-
-
-@pytest.mark.parametrize("endpoint", ["ftp://hub", "hub.example", "https://user@hub", "https://hub/?a=b"])
-def test_bad_endpoints(endpoint: str) -> None:
-    with pytest.raises(Refusal, match="is no address of a Hub"):
-        Destination("acme/x", endpoint)
-
-
-def test_plain_http_to_a_distant_host_is_said() -> None:
-    said: list[str] = []
-    Destination("acme/x", "http://hub.example", said.append)
-    assert "plain http" in said[0]
-
-
-def test_no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("HF_TOKEN")
-    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "none"))
-    with pytest.raises(Refusal, match=r"no token[^$]*hf auth login"):
-        Destination("acme/x")
+        plan_mix(*made, MixWish("acme/x"), to)
 
 
 def test_unknown_licences(hub: Hub, put: Publisher, tmp_path: Path) -> None:
@@ -358,7 +352,7 @@ def test_unknown_licences(hub: Hub, put: Publisher, tmp_path: Path) -> None:
     made = home, build_mix(home, Recipe(name="m", parts=[RecipePart(dataset="mystery")]))[0]
     with pytest.raises(Refusal, match=r"no licence is established for mystery \(annotations and pictures\)"):
         put(made, "acme/unknown")
-    assert "mystery" in put(made, "acme/unknown-private", private=True).warnings[0]
+    assert "mystery" in put(made, "acme/unknown-private", public=False).warnings[0]
     done = put(made, "acme/unknown", accept_licences=True)
     assert "mystery" in done.warnings[0]
     assert "license:\n- unknown" in hub.read("acme/unknown", "README.md").decode()
@@ -375,13 +369,13 @@ def test_an_empty_mix_is_refused(put: Publisher, made: Made, tmp_path: Path) -> 
 
 def test_the_plan_says_what_would_happen(hub: Hub, made: Made, put: Publisher) -> None:
     with hub.watch() as seen:
-        plan = plan_publication(*made, put.wish("acme/planned"), put.to("acme/planned"))
+        plan = plan_mix(*made, put.wish("acme/planned"), put.to("acme/planned"))
     assert writes(seen) == []
     told = plan.plain()
     assert (told["new_repository"], told["shards"], told["rows"], told["already_there"]) == (True, 5, 90, False)
     assert 200_000 < told["bytes_about"] < 500_000
     put(made, "acme/planned")
-    told = plan_publication(*made, put.wish("acme/planned"), put.to("acme/planned")).plain()
+    told = plan_mix(*made, put.wish("acme/planned"), put.to("acme/planned")).plain()
     assert (told["new_repository"], told["already_there"]) == (False, True)
 
 

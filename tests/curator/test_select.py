@@ -15,10 +15,10 @@ from curator.laboratory import mix_name
 from curator.select import candidate_from, category_order
 from curator.study import Candidate, Run, Wave
 from curator.study_request import GUIDE_BENCHMARKS, find_table
-from curator.train import TrainPlan, find_folder, plan_training, train
+from curator.train import TrainPlan, plan_training, train
 from curator.trials import Trainer, Workers
 from registry.errors import Refusal
-from registry.store import Home, read_record
+from registry.store import read_record
 from registry.trial import DECISION_FILE, Decision, load_scale
 from tests.curator.data_home import file_bytes
 from tests.curator.study_home import CHILD, World, make_world
@@ -318,28 +318,6 @@ def test_a_trial_that_is_not_there_is_trained(world: World, finished: tuple[Deci
     assert folder == world.home.find("trials", plan.settings.digest())
     assert heard == ["started", "done"]
     assert plan_for(world, "start", seed=7).finished == folder
-
-
-def test_folders_are_found_by_full_name_short_name_or_digest(
-    world: World, finished: tuple[Decision, Path, list[Wave]]
-) -> None:
-    folder = find_folder(world.home, "mixes", "start")
-    digest = read_record(folder).digest
-    assert find_folder(world.home, "mixes", folder.name) == folder
-    assert find_folder(world.home, "mixes", digest) == folder
-    assert find_folder(world.home, "mixes", digest[:12]) == folder
-    with pytest.raises(Refusal, match="did you mean 'start'"):
-        find_folder(world.home, "mixes", "sart")
-
-
-def test_a_name_that_two_folders_have_is_refused(world: World, tmp_path: Path) -> None:
-    home = Home(tmp_path)
-    for name in ("x-0123456789ab", "x-ba9876543210", "made by hand"):
-        (home.stage("mixes") / name).mkdir(parents=True)
-        (home.stage("mixes") / name / "record.json").write_text("{}")
-    with pytest.raises(Refusal, match="more than one has this name"):
-        find_folder(home, "mixes", "x")
-    assert find_folder(home, "mixes", "x-ba9876543210").name == "x-ba9876543210"
 
 
 def test_a_stage_that_the_scale_does_not_have_is_refused(world: World) -> None:

@@ -16,7 +16,7 @@ from curator.mix import build_mix
 from curator.published import PublishedMix
 from curator.verify import Verdict, check_mix, check_published, worst
 from registry.errors import Refusal
-from registry.mix import MIX_FILE, MixReader, composition
+from registry.mix import MIX_FILE, MixReader
 from registry.recipe import Recipe, RecipePart
 from registry.store import Home, dump_json
 from tests.curator.publish_home import make_home
@@ -53,13 +53,13 @@ def published(home: Home, mix: Path, tmp_path: Path) -> Path:
     shutil.copy(mix / MIX_FILE, out)
     reader = MixReader(home, mix)
     exporter = Exporter(home, reader, 30_000)
-    shards = {}
+    large = {}
     for number, part in enumerate(exporter.slices()):
         path = f"data/train-{number:05d}.parquet"
-        shards[path] = exporter.write(out / path, part).plain()
+        large[path] = exporter.write(out / path, part).plain()
     exporter.close()
-    assert len(shards) > 1
-    (out / "publication.json").write_bytes(dump_json({"shards": shards, "parts": composition(reader.rows())}))
+    assert len(large) > 1
+    (out / "publication.json").write_bytes(dump_json({"settings": {"form": "whole"}, "large": large}))
     return out
 
 
@@ -164,7 +164,7 @@ def listed_anew(published: Path, path: str) -> None:
 
     account = json.loads((published / "publication.json").read_bytes())
     file = published / path
-    account["shards"][path] |= {"size": file.stat().st_size, "sha256": file_digest(file)}
+    account["large"][path] |= {"size": file.stat().st_size, "sha256": file_digest(file)}
     (published / "publication.json").write_bytes(dump_json(account))
 
 
@@ -201,7 +201,7 @@ def test_files_that_are_missing_or_strange(home: Home, published: Path) -> None:
 
 @pytest.mark.parametrize("shards", [{"../out.parquet": {}}, {"/etc/passwd": {}}, [], {"a": 1}])
 def test_an_account_that_leads_out_of_its_folder_is_refused(published: Path, shards: object) -> None:
-    (published / "publication.json").write_text(json.dumps({"shards": shards, "parts": []}))
+    (published / "publication.json").write_text(json.dumps({"settings": {"form": "whole"}, "large": shards}))
     with pytest.raises(Refusal, match="damaged"):
         PublishedMix.open(published)
     (published / "publication.json").unlink()

@@ -21,6 +21,8 @@ SINGLE = {
     "cc_by_nc_sa_4.0": "non-commercial share-alike",
     "cc-by-nd-4.0": "no-derivatives",
     "cc-by-nc-nd-4.0": "no-derivatives",
+    "All rights reserved": "no-redistribution",
+    "no-redistribution": "no-redistribution",
 }
 TOGETHER = [
     # licences, class, commercial, changes, share-alike families
@@ -39,6 +41,7 @@ TOGETHER = [
     (["mit", None], "unknown", None, None, ()),
     (["unspecified", "cc-by-nc-4.0"], "unknown", False, None, ()),
     (["my own terms", "cc-by-nd-4.0"], "unknown", None, False, ()),
+    (["mit", "proprietary"], "no-redistribution", False, False, ()),
     ([], "public", True, True, ()),
 ]
 
@@ -85,3 +88,10 @@ def test_every_licence_of_the_packaged_cards_is_known_or_not_established() -> No
     for card in load_cards().values():
         for name in (card.licence.annotations, card.licence.images):
             assert not normal_name(name) or permission(name) is not None, f"{card.name}: {name}"
+
+
+@pytest.mark.parametrize(
+    ("names", "copies"), [(["mit", "cc-by-nd-4.0"], True), (["mit", None], None), (["proprietary", None], False)]
+)
+def test_whether_unchanged_copies_may_be_passed_on(names: list[str | None], copies: bool | None) -> None:
+    assert combine(names).copies is copies

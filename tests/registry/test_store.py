@@ -13,7 +13,17 @@ from pathlib import Path
 import pytest
 
 from registry.errors import Refusal
-from registry.store import RECORD, STAGES, Home, Record, dump_json, is_finished, read_record, write_aside
+from registry.store import (
+    RECORD,
+    STAGES,
+    Home,
+    Record,
+    dump_json,
+    find_folder,
+    is_finished,
+    read_record,
+    write_aside,
+)
 
 DIGEST = "0123456789abcdef" * 4
 CHILD = """
@@ -311,3 +321,20 @@ def test_a_record_holds_no_time_host_or_path(home: Home) -> None:
     assert str(home.path) not in text
     assert set(json.loads(text)) == set(Record.model_fields)
     assert not {"time", "date", "host", "user", "path", "seconds"} & set(Record.model_fields)
+
+
+def test_finished_folders_are_found_by_full_name_short_name_or_digest(home: Home) -> None:
+    folder = make(home)
+    for name in (folder.name, "x@r1", DIGEST, DIGEST[:12]):
+        assert find_folder(home, "samples", name) == folder
+    with pytest.raises(Refusal, match="did you mean 'x@r1'"):
+        find_folder(home, "samples", "x@r2")
+
+
+def test_a_name_that_two_folders_have_is_refused(home: Home) -> None:
+    for name in ("x-0123456789ab", "x-ba9876543210", "made by hand"):
+        (home.stage("mixes") / name).mkdir(parents=True)
+        (home.stage("mixes") / name / RECORD).write_text("{}")
+    with pytest.raises(Refusal, match="more than one has this name"):
+        find_folder(home, "mixes", "x")
+    assert find_folder(home, "mixes", "x-ba9876543210").name == "x-ba9876543210"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from curator.exporting.run import export, plan_export
 from curator.mix import build_mix
@@ -27,7 +29,8 @@ def test_datasets_reads_every_row_in_order(awkward: Awkward, exported: Export, t
         assert [Path(image["path"]).read_bytes() for image in row["images"]] == wanted.pictures
         content = [[{k: v for k, v in part.items() if v is not None} for part in m["content"]] for m in row["messages"]]
         assert content == [message["content"] for message in wanted.messages], "a literal <image> stays text"
-    assert [image.size for image in loaded[1]["images"]] == [(40, 30)]
+    sizes = [[Image.open(io.BytesIO(data)).size for data in wanted.pictures] for wanted in awkward.rows]
+    assert [[image.size for image in row["images"]] for row in loaded] == sizes
 
 
 def test_text_alone_is_loaded_as_json(tmp_path: Path) -> None:
