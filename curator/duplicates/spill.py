@@ -1,7 +1,8 @@
 """Numbers that are too many for the memory: written in partitions, read back one partition at a time.
 
 One file holds everything: blocks of entries, each block in the order of its partitions, and in memory where each
-partition begins in each block. So there is one open file whatever the number of partitions.
+partition begins in each block. So there is one open file whatever the number of partitions. The last block stays in
+memory: what is few is never written.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from curator.compiled import INT64S, OUT_INT64S, OUT_UINT64_ROWS, UINT64_ROWS, c
 
 Entries = npt.NDArray[np.uint64]
 """Two dimensions: one row an entry."""
+Starts = npt.NDArray[np.int64]
 PARTITION = 1 << 20
 """Entries of a partition, about: what is in memory at once."""
 _BLOCK = 1 << 19
@@ -65,7 +67,8 @@ class Spill:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
         self._waiting: list[tuple[npt.NDArray[np.int64], Entries]] = []
         self._waits = 0
-        self._blocks: list[tuple[int, npt.NDArray[np.int64]]] = []
+        self._blocks: list[tuple[int, Starts]] = []
+        self._last: tuple[Entries, Starts] | None = None
         self._end = 0
 
     def __enter__(self) -> Self:
@@ -80,23 +83,31 @@ class Spill:
     def add(self, partition: npt.NDArray[np.int64], entries: Entries) -> None:
         """Add entries, each to the partition of the same position."""
         assert entries.shape == (len(partition), self.width), entries.shape
+        assert self._last is None, "added after reading"
         self._waiting.append((partition, entries))
         self._waits += len(partition)
         if self._waits >= _BLOCK:
             self._write()
 
     def read(self, partition: int) -> Entries:
-        """All entries of a partition, in the order in which they were added."""
-        self._write()
+        """All entries of a partition, in the order in which they were added.
+
+        From then on nothing may be added. They are only to be read: what was never written to disk is not copied.
+        """
+        last, starts = self._last_block()
         size = 8 * self.width
         pieces = [(at + int(s[partition]) * size, int(s[partition + 1] - s[partition])) for at, s in self._blocks]
-        found = np.empty((sum(count for _, count in pieces), self.width), np.uint64)
+        there = last[starts[partition] : starts[partition + 1]]
+        if not pieces:
+            return there
+        found = np.empty((sum(count for _, count in pieces) + len(there), self.width), np.uint64)
         done = 0
         for at, count in pieces:
             if count:
                 read = os.preadv(self._file, [found[done : done + count].view(np.uint8).reshape(-1).data], at)
                 assert read == count * size, f"{self._path.name}: {read} of {count * size} bytes"
             done += count
+        found[done:] = there
         return found
 
     def each(self) -> Iterator[Entries]:
@@ -104,14 +115,24 @@ class Spill:
         for partition in range(self.partitions):
             yield self.read(partition)
 
-    def _write(self) -> None:
-        if not self._waits:
-            return
-        partition = np.concatenate([one for one, _ in self._waiting])
-        entries = np.concatenate([one for _, one in self._waiting])
+    def _ordered(self) -> tuple[Entries, Starts]:
+        """What waits, partition by partition, and where each one begins; then nothing waits any more."""
+        partition = np.concatenate([np.empty(0, np.int64), *(one for one, _ in self._waiting)])
+        entries = np.concatenate([np.empty((0, self.width), np.uint64), *(one for _, one in self._waiting)])
         self._waiting, self._waits = [], 0
+        if self.partitions == 1:
+            return entries, np.array([0, len(entries)])
         starts, ordered = np.empty(self.partitions + 1, np.int64), np.empty_like(entries)
         _in_order(partition, entries, starts, ordered)
+        return ordered, starts
+
+    def _last_block(self) -> tuple[Entries, Starts]:
+        if self._last is None:
+            self._last = self._ordered()
+        return self._last
+
+    def _write(self) -> None:
+        ordered, starts = self._ordered()
         left = ordered.view(np.uint8).reshape(-1).data
         self._blocks.append((self._end, starts))
         while left:
