@@ -15,14 +15,13 @@ from curator.batch import Texts
 from curator.compiled import BYTES, INT64S, OUT_BYTES, OUT_UINT64_ROWS, Number, compiled
 from curator.duplicates.spill import Entries
 from curator.duplicates.words import ROOM, lower_case, plain_text
-from curator.kernels.bits import copy_block, folded, lowest, zeros
+from curator.kernels.bits import BLOCK, copy_block, folded, lowest, zeros
 from curator.kernels.digest import S1, S2, digest_of
 from curator.kernels.flat_text import flat_text
 
 Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
-_BLOCK = 64
 _ASKS, _ANSWERS = np.uint8(1), np.uint8(2)
 """Bytes that no word has: they begin a message."""
 
@@ -59,7 +58,7 @@ def _stored(data: Bytes, offsets: Ints, sample: Ints, message: Ints, answer: Byt
 def _append(plain: Bytes, length: int, out: Bytes, to: int) -> int:
     """Write plain text behind what ``out`` has, a separator behind each word and no other; the next position.
 
-    Behind the text there are ``_BLOCK`` separators and more. What ``out`` has ends with a separator or a role.
+    Behind the text there are ``BLOCK`` separators and more. What ``out`` has ends with a separator or a role.
     """
     at, carry = np.int64(0), np.uint64(1)
     while at <= length:
@@ -67,14 +66,14 @@ def _append(plain: Bytes, length: int, out: Bytes, to: int) -> int:
         dropped = empty & ((empty << np.uint64(1)) | carry)
         carry = empty >> np.uint64(63)
         begin = np.int64(0)
-        while begin < _BLOCK:
-            size = min(np.int64(lowest(dropped >> np.uint64(begin))), _BLOCK - begin)
+        while begin < BLOCK:
+            size = min(np.int64(lowest(dropped >> np.uint64(begin))), BLOCK - begin)
             copy_block(plain, at + begin, out, to)  # what is too much is written over
             to += size
             begin += size
-            if begin < _BLOCK:
+            if begin < BLOCK:
                 begin += np.int64(lowest(~dropped >> np.uint64(begin)))
-        at += _BLOCK
+        at += BLOCK
     return to
 
 

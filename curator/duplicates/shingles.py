@@ -119,7 +119,7 @@ def _least(factor: np.uint16, term: np.uint16, one: np.uint16, other: np.uint16)
 
 @compiled(types.void, UINT32S, types.int64, UINT16S, UINT16S, OUT_UINT16S)
 def _smallest(shingles: Small, n: int, factors: Tiny, terms: Tiny, least: Tiny) -> None:
-    """Write the smallest value of each function on the first ``n`` shingles, a multiple of eight."""
+    """Write the smallest value of each function on the first ``n`` shingles; seven more are read."""
     least[:] = np.uint16(0xFFFF)
     for i in range(0, n, 8):
         a, b, c, d = (np.uint16(shingles[i]), np.uint16(shingles[i + 1]), np.uint16(shingles[i + 2]), np.uint16(shingles[i + 3]))
@@ -138,17 +138,19 @@ def _sign(
     """Fill the band keys of every sample; there are functions for all rows of all bands, and maybe more."""
     longest = np.max(starts[1:] - starts[:-1])
     sums, shingles = np.empty(longest + 1, np.uint64), np.empty(longest + 8, np.uint32)
-    least = np.empty(len(factors), np.uint16)
+    least, weighed = np.empty(len(factors), np.uint16), np.empty(len(weights), np.uint64)
     rows = len(weights) // bands.shape[1]
     for sample in range(len(starts) - 1):
         n = shingle(words, starts[sample], starts[sample + 1], size, sums, shingles)
         shingles[n : n + 7] = shingles[n - 1]  # the last one again changes no minimum
-        _smallest(shingles, n + 7, factors, terms, least)
+        _smallest(shingles, n, factors, terms, least)
         short = _short_answers(words, starts[sample], starts[sample + 1])
+        for f in range(len(weights)):
+            weighed[f] = np.uint64(least[f]) * weights[f]
         for band in range(bands.shape[1]):
             key = short + np.uint64(band)
             for f in range(band * rows, (band + 1) * rows):
-                key += np.uint64(least[f]) * weights[f]
+                key += weighed[f]
             bands[sample, band] = np.uint32(mix(key) >> _32)
 
 

@@ -28,7 +28,8 @@ from curator.compiled import (
     inlined,
 )
 
-from curator.kernels.bits import eight, lowest, zeros
+from curator.duplicates.ascii_blocks import classified
+from curator.kernels.bits import BLOCK, eight, lowest, zeros
 from curator.kernels.flat_text import character_at, flat_text
 
 if TYPE_CHECKING:
@@ -59,10 +60,10 @@ ASKS, ANSWERS = np.uint64(0x8BB84B93962EACC9), np.uint64(0x2D358DCCAA6C78A5)
 """Words that begin a message which asks, and one which answers."""
 _ROLES = np.array([ASKS, ANSWERS], np.uint64)
 _K1, _K2, _K3 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_LAST = np.uint64(1 << 63)
 _ZERO, _ONE, _7, _8, _16, _27, _29, _30, _31, _63 = (np.uint64(n) for n in (0, 1, 7, 8, 16, 27, 29, 30, 31, 63))
-_BLOCK = 64
-_BEHIND = 2 * _BLOCK
-ROOM = 3 * _BLOCK
+_BEHIND = 2 * BLOCK
+ROOM = 3 * BLOCK
 """Bytes that a plain text needs beside its own."""
 
 
@@ -177,27 +178,26 @@ def _slow(data: npt.NDArray[np.uint8], start: int, end: int, out: npt.NDArray[np
 
 @compiled(types.boolean, BYTES, types.int64, types.int64, OUT_BYTES)
 def _fast(data: npt.NDArray[np.uint8], start: int, end: int, out: npt.NDArray[np.uint8]) -> bool:
-    """What ``_slow`` does, many bytes at once; False when the text has a sign, or a character beyond ASCII, in it.
+    """What ``_slow`` does, 64 bytes at once; False when the text has a sign, a character beyond ASCII or "3.5" in it.
 
-    The bytes around the text are looked at too: ``_read`` sees to it that they are there.
+    So many bytes behind the text are read too: ``plain_text`` sees to it that they are there.
     """
-    texts, befores, afters = data[start:end], data[start - 1 : end - 1], data[start + 1 : end + 1]
-    special = np.uint8((data[start] == 45) | (data[end - 1] == 45))
-    for i in range(len(texts)):
-        c, before, after = texts[i], befores[i], afters[i]
-        lower = np.uint8(c | np.uint8(32))
-        letter = np.uint8(lower - np.uint8(97)) < np.uint8(26)
-        digit = np.uint8(c - np.uint8(48)) < np.uint8(10)
-        digits = (np.uint8(before - np.uint8(48)) < np.uint8(10)) & (np.uint8(after - np.uint8(48)) < np.uint8(10))
-        letters = (np.uint8(np.uint8(before | np.uint8(32)) - np.uint8(97)) < np.uint8(26)) & (
-            np.uint8(np.uint8(after | np.uint8(32)) - np.uint8(97)) < np.uint8(26)
-        )
-        point = (c == 44) | (c == 46)
-        sign = (c == 35) | (c == 36) | (c == 37) | (c == 38) | (c == 42) | (c == 43) | (c == 47)
-        sign = sign | ((c >= 60) & (c <= 62)) | (c == 64) | (c == 92) | (c == 94) | (c == 95) | (c == 124) | (c == 126)
-        special = np.uint8(special | np.uint8(sign | ((c == 45) & (not letters)) | (c >= 128) | (point & digits)))
-        out[i] = lower if letter else c if digit else np.uint8(_SEPARATOR)
-    return bool(special == 0)
+    special, before_letter, before_digit, before_point, before_hyphen = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
+    for at in range(start, end, BLOCK):
+        letters, digits, points, hyphens, others = classified(data, at, out, at - start)
+        if end - at < BLOCK:
+            inside = (_ONE << np.uint64(end - at)) - _ONE
+            letters, digits, points = letters & inside, digits & inside, points & inside
+            hyphens, others = hyphens & inside, others & inside
+        # of a point or hyphen at the end of a block the next one tells what follows
+        special |= others | (before_point & digits & _ONE) | (before_hyphen & ~letters & _ONE)
+        behind_digits = points & ((digits << _ONE) | before_digit)
+        special |= behind_digits & (digits >> _ONE)
+        special |= hyphens & ~(((letters << _ONE) | before_letter) & ((letters >> _ONE) | _LAST))
+        before_letter, before_digit = letters >> _63, digits >> _63
+        before_hyphen = hyphens >> _63
+        before_point = behind_digits >> _63
+    return bool((special | before_hyphen) == _ZERO)
 
 
 @compiled(types.int64, BYTES, types.int64, types.int64, OUT_BYTES)
@@ -206,10 +206,8 @@ def plain_text(data: npt.NDArray[np.uint8], start: int, end: int, out: npt.NDArr
 
     ``out`` has room for three times the text, and ``ROOM``.
     """
-    # a byte on either side is looked at on the fast path, and the text's own ends are not the array's
-    edge = start == 0 or end == len(data)
     length: Number = end - start
-    if length > 0 and (edge or not _fast(data, start, end, out)):
+    if end + BLOCK > len(data) or not _fast(data, start, end, out):
         length = _slow(data, start, end, out)
     out[length : length + _BEHIND] = _SEPARATOR
     return int(length)
@@ -240,7 +238,7 @@ def _split(text: npt.NDArray[np.uint8], length: int, words: Hashes, n: int) -> i
     A block of 64 bytes tells by one comparison where its separators are: where the words begin and end.
     """
     start, separated = np.int64(0), _ONE
-    for block in range(0, length + 1, _BLOCK):
+    for block in range(0, length + 1, BLOCK):
         empty = zeros(text, block)
         behind = (empty << _ONE) | separated
         begins, ends = ~empty & behind, empty & ~behind
@@ -332,12 +330,27 @@ def digests_of(worded: Worded) -> npt.NDArray[np.uint64]:
     return digests
 
 
+@compiled(types.boolean, BYTES, INT64S, OUT_BYTES)
+def _beyond_ascii(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], marks: npt.NDArray[np.uint8]) -> bool:
+    """Mark the texts that have a character beyond ASCII; whether there is one."""
+    some = False
+    for i in range(len(marks)):
+        text, together = data[offsets[i] : offsets[i + 1]], np.uint8(0)
+        for k in range(len(text)):
+            together |= text[k]
+        marks[i] = together >> 7
+        some |= together > 127
+    return some
+
+
 def lower_case(texts: pa.Array) -> pa.Array:
     """Texts beyond ASCII in lower case and one Unicode form; ASCII is left to the kernels."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    beyond = pc.invert(pc.string_is_ascii(texts))
-    if not pc.any(beyond).as_py():
+    flat, marks = flat_text(texts), np.empty(len(texts), np.uint8)
+    if not _beyond_ascii(flat.data, flat.offsets, marks):
         return texts
+    beyond = pa.array(marks.view(np.bool_))
     changed = pc.utf8_lower(pc.utf8_normalize(texts.filter(beyond), form="NFKC"))
     return pc.replace_with_mask(texts, beyond, changed)

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from curator.compiled import inlined
 
 _WORD = ir.IntType(64)
-_BLOCK = 64
+BLOCK = 64
 
 _1, _2, _3, _4, _5, _6, _7, _8, _16, _24, _32 = (np.uint64(n) for n in (1, 2, 3, 4, 5, 6, 7, 8, 16, 24, 32))
 
@@ -54,10 +54,10 @@ def folded(_typing: Any, _one: Any, _other: Any) -> tuple[Any, Emit]:
     return types.uint64(types.uint64, types.uint64), emit
 
 
-def _block(context: Any, builder: Any, array: Any, data: Any, at: Any) -> Any:
+def block_at(context: Any, builder: Any, array: Any, data: Any, at: Any) -> Any:
     """A pointer to 64 bytes of an array."""
     start = builder.gep(context.make_array(array)(context, builder, data).data, [at])
-    return builder.bitcast(start, ir.VectorType(ir.IntType(8), _BLOCK).as_pointer())
+    return builder.bitcast(start, ir.VectorType(ir.IntType(8), BLOCK).as_pointer())
 
 
 @intrinsic  # type: ignore[misc]  # numba's own
@@ -65,7 +65,7 @@ def zeros(_typing: Any, data: Any, _at: Any) -> tuple[Any, Emit]:
     """Which of the 64 bytes of an array from a place on are 0, the first one lowest; they must all be there."""
 
     def emit(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        found = builder.load(_block(context, builder, signature.args[0], *given), align=1)
+        found = builder.load(block_at(context, builder, signature.args[0], *given), align=1)
         return builder.bitcast(builder.icmp_unsigned("==", found, found.type(None)), _WORD)
 
     return types.uint64(data, types.uint64), emit
@@ -77,8 +77,8 @@ def copy_block(_typing: Any, data: Any, _at: Any, out: Any, _to: Any) -> tuple[A
 
     def emit(context: Any, builder: Any, signature: Any, given: Any) -> Any:
         source, _, target, _ = signature.args
-        block = builder.load(_block(context, builder, source, *given[:2]), align=1)
-        builder.store(block, _block(context, builder, target, *given[2:]), align=1)
+        block = builder.load(block_at(context, builder, source, *given[:2]), align=1)
+        builder.store(block, block_at(context, builder, target, *given[2:]), align=1)
         return context.get_dummy_value()
 
     return types.void(data, types.uint64, out, types.uint64), emit
