@@ -1,7 +1,7 @@
 """Fingerprints: what is kept of each sample so that those that are alike can be found. They are measures.
 
-``text`` and ``pictures`` are digests of the words and of the picture files; ``shingles`` are the digest of the words
-and the band keys of their MinHash signature; ``looks`` is the perceptual hash of each picture, in their order (an
+``identical``, ``text`` and ``pictures`` are digests of the texts as they are, of their words and of the picture files;
+``shingles`` are the digest of the words and the band keys of their MinHash signature; ``looks`` is the perceptual hash of each picture, in their order (an
 order that has a meaning: "the left one" is another picture when they change places).
 """
 
@@ -27,9 +27,9 @@ from registry.store import Home, Record
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSIONS = {"text": 1, "shingles": 2, "pictures": 1, "looks": 1}
+VERSIONS = {"identical": 1, "text": 2, "shingles": 3, "pictures": 1, "looks": 1}
 """Raised whenever the same sample gets another fingerprint."""
-_READS = {"text": "messages", "shingles": "messages", "pictures": "images", "looks": "images"}
+_READS = {"identical": "messages", "text": "messages", "shingles": "messages", "pictures": "images", "looks": "images"}
 _DIGEST_BYTES = 16
 
 Look = tuple[int, bool]
@@ -55,6 +55,7 @@ class Fingerprint:
 
         key = ("digest", pa.binary(_DIGEST_BYTES))
         columns = {
+            "identical": [key],
             "text": [key],
             "shingles": [key, ("bands", pa.binary(4 * self.bands))],
             "pictures": [key],
@@ -71,6 +72,8 @@ def fingerprints_for(ways: list[Alike], wanted: Dedup) -> list[Fingerprint]:
         found.append(Fingerprint("shingles", *wanted.banding()))
     elif "exact" in texts:
         found.append(Fingerprint("text"))
+    if "identical" in texts:
+        found.append(Fingerprint("identical"))
     if "exact" in images:
         found.append(Fingerprint("pictures"))
     if "near" in images:
@@ -100,6 +103,7 @@ def fingerprint_file(task: FingerprintFile) -> Iterator[int]:
             images.close()
         return
     made: dict[str, Callable[[pa.Table, Fingerprint], dict[str, Any]]] = {
+        "identical": _identical,
         "text": _text,
         "shingles": _shingles,
         "pictures": _pictures,
@@ -143,19 +147,28 @@ def fingerprint(
     return make_measure(home, samples, record, write, advance)
 
 
-def _text(table: pa.Table, kind: Fingerprint) -> dict[str, Any]:  # noqa: ARG001  one form for all
-    from curator.duplicates.words import digests_of, words_of
+def _identical(table: pa.Table, kind: Fingerprint) -> dict[str, Any]:  # noqa: ARG001  one form for all
+    from curator.duplicates.same_text import identical_digests
 
-    return {"digest": _binary(digests_of(words_of(Batch(table).texts, table.num_rows)), _DIGEST_BYTES)}
+    return {"digest": _binary(identical_digests(Batch(table).texts, table.num_rows), _DIGEST_BYTES)}
+
+
+def _text(table: pa.Table, kind: Fingerprint) -> dict[str, Any]:  # noqa: ARG001  one form for all
+    from curator.duplicates.same_text import normal_digests
+
+    return {"digest": _binary(normal_digests(Batch(table).texts, table.num_rows), _DIGEST_BYTES)}
 
 
 def _shingles(table: pa.Table, kind: Fingerprint) -> dict[str, Any]:
     from curator.duplicates.shingles import bands_of
-    from curator.duplicates.words import digests_of, words_of
+    from curator.duplicates.words import digests_of, words_in_steps
 
-    worded = words_of(Batch(table).texts, table.num_rows)
-    bands = bands_of(worded, Banding(kind.words, kind.bands, kind.rows))
-    return {"digest": _binary(digests_of(worded), _DIGEST_BYTES), "bands": _binary(bands, 4 * kind.bands)}
+    banding = Banding(kind.words, kind.bands, kind.rows)
+    digests, bands = np.empty((table.num_rows, 2), np.uint64), np.empty((table.num_rows, kind.bands), np.uint32)
+    for first, worded in words_in_steps(Batch(table).texts, table.num_rows):
+        some = slice(first, first + len(worded.starts) - 1)
+        digests[some], bands[some] = digests_of(worded), bands_of(worded, banding)
+    return {"digest": _binary(digests, _DIGEST_BYTES), "bands": _binary(bands, 4 * kind.bands)}
 
 
 def _pictures(table: pa.Table, kind: Fingerprint) -> dict[str, Any]:  # noqa: ARG001  one form for all

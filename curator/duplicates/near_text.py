@@ -85,9 +85,14 @@ def near_rows(
 
     ``texts`` gives the words of the nodes (sorted) that it is asked for, in any order.
     """
-    with Spill(work / "pairs", max(1, -(-count // PARTITION))) as pairs:
-        _find_candidates(banded, count, pairs, work)
-        return _compared(pairs, texts, rule, work)
+    parts = max(1, -(-count // PARTITION))
+    with Spill(work / "once", parts) as once:
+        with Spill(work / "pairs", parts) as pairs:
+            _find_candidates(banded, count, pairs, work)
+            for number, part in enumerate(pairs.each()):
+                found = distinct(part[:, 0])
+                once.add(np.full(len(found), number), found[:, None])
+        return _compared(once, texts, rule, work)
 
 
 def _find_candidates(banded: Iterable[Banded], count: int, pairs: Spill, work: Path) -> None:
@@ -108,8 +113,8 @@ def _find_candidates(banded: Iterable[Banded], count: int, pairs: Spill, work: P
 
 
 def _compared(pairs: Spill, texts: Callable[[Rows], Iterable[Texts]], rule: Rule, work: Path) -> Pairs:
-    """Of the candidate pairs, those that are near: as pairs of rows, enough to join all."""
-    ends = [distinct(end) for part in pairs.each() for end in both(distinct(part[:, 0]))]
+    """Of the candidate pairs, each once, those that are near: as pairs of rows, enough to join all."""
+    ends = [distinct(end) for part in pairs.each() for end in both(part[:, 0])]
     nodes = distinct(np.concatenate(ends))
     if not len(nodes):
         return nodes
@@ -124,10 +129,11 @@ def _compared(pairs: Spill, texts: Callable[[Rows], Iterable[Texts]], rule: Rule
             positions = np.searchsorted(nodes, batch.nodes)
             rows[positions] = batch.rows
             owners, values = shingles_of(batch.worded, rule.words)
-            owners = positions[owners]
-            shingles.add(group[owners], ((owners.astype(np.uint64) << _32) | values)[:, None])
+            partition, entries = np.empty(len(owners), np.int64), np.empty((len(owners), 1), np.uint64)
+            _shingle_entries(owners, values, positions, group, partition, entries)
+            shingles.add(partition, entries)
         for part in pairs.each():
-            local = pairs_of(*(np.searchsorted(nodes, end).astype(np.uint64) for end in both(distinct(part[:, 0]))))
+            local = pairs_of(*(np.searchsorted(nodes, end).astype(np.uint64) for end in both(part[:, 0])))
             grouped.add(group[(local >> _32).astype(np.int64)], local[:, None])
         for number in range(groups):
             near = _near(distinct(grouped.read(number)[:, 0]), shingles.read(number)[:, 0], rule.threshold)
@@ -157,6 +163,17 @@ def _near(pairs: Pairs, shingles: Hashes, threshold: float) -> Pairs:
     kept = np.empty(len(pairs), np.uint8)
     _compare(one, other, starts, (shingles & _LOW).astype(np.uint32), threshold, np.arange(len(order)), kept)
     return pairs[kept.view(np.bool_)]
+
+
+@compiled(types.void, INT64S, UINT32S, INT64S, INT64S, OUT_INT64S, OUT_UINT64_ROWS)
+def _shingle_entries(
+    owners: Ints, values: Small, positions: Ints, group: Ints, partition: Ints, entries: Entries
+) -> None:
+    """Write ``node << 32 | shingle`` and the group of the node for every shingle; nodes by their positions."""
+    for i in range(len(owners)):
+        node = positions[owners[i]]
+        partition[i] = group[node]
+        entries[i, 0] = (np.uint64(node) << _32) | np.uint64(values[i])
 
 
 @compiled(types.void, INT64S, INT64S, INT64S, UINT32S, types.float64, OUT_INT64S, OUT_BYTES)

@@ -26,11 +26,11 @@ _ASKS, _ANSWERS = np.uint8(1), np.uint8(2)
 """Bytes that no word has: they begin a message."""
 
 
-def stored_digests(texts: Texts, samples: int) -> Entries:
+def identical_digests(texts: Texts, samples: int) -> Entries:
     """Two numbers a sample: equal where the messages are the same byte for byte, and cut into the same parts."""
     flat = flat_text(texts.texts)
     found = np.zeros((samples, 2), np.uint64)
-    _stored(flat.data, flat.offsets, texts.sample, texts.message, texts.answer.view(np.uint8), found)
+    _identical(flat.data, flat.offsets, texts.sample, texts.message, texts.answer.view(np.uint8), found)
     return found
 
 
@@ -43,7 +43,7 @@ def normal_digests(texts: Texts, samples: int) -> Entries:
 
 
 @compiled(types.void, BYTES, INT64S, INT64S, INT64S, BYTES, OUT_UINT64_ROWS)
-def _stored(data: Bytes, offsets: Ints, sample: Ints, message: Ints, answer: Bytes, digests: Entries) -> None:
+def _identical(data: Bytes, offsets: Ints, sample: Ints, message: Ints, answer: Bytes, digests: Entries) -> None:
     """Chain the digests of the parts of each sample."""
     for part in range(len(sample)):
         row = sample[part]

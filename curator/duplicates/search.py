@@ -20,7 +20,7 @@ from curator.duplicates.near_looks import Looks, near_looks
 from curator.duplicates.near_text import Banded, Rule, Texts, near_rows
 from curator.duplicates.scope import Scope
 from curator.duplicates.spill import Entries, distinct
-from curator.duplicates.words import Hashes, mix, stirred, words_of
+from curator.duplicates.words import Hashes, mix, stirred, words_in_steps
 from curator.measure import sample_tables
 from registry.errors import Refusal
 from registry.recipe import Alike
@@ -104,6 +104,10 @@ class _Search:
         settle(parents)
         return self._named(rows, by, parents)
 
+    def _text_of(self, way: Alike) -> str:
+        """The fingerprint that says when texts are the same in a way."""
+        return "identical" if way.text == "identical" else self._text
+
     def _pairs(self, way: Alike) -> Pairs:
         """Pairs of rows that hold together all rows which are the same in this way."""
         if way.text != "near":
@@ -123,7 +127,7 @@ class _Search:
             count = next(iter(tables.values())).num_rows
             keys, applies = np.zeros((count, 2), np.uint64), np.ones(count, np.bool_)
             if way.text:
-                keys = _numbers(tables[self._text].column("digest"), np.uint64, 2)
+                keys = _numbers(tables[self._text_of(way)].column("digest"), np.uint64, 2)
             if way.image:
                 labels, pictured = self._labels(way, tables)
                 keys = stirred((keys ^ labels).reshape(-1)).reshape(-1, 2)
@@ -154,8 +158,10 @@ class _Search:
                     asked = wanted[at] == found
                     here = (rows[asked] - np.uint64(done)).astype(np.int64)
                     done += table.num_rows
-                    taken = table.take(here)
-                    yield Texts(found[asked], rows[asked], words_of(Batch(taken).texts, taken.num_rows))
+                    taken, nodes_here, rows_here = table.take(here), found[asked], rows[asked]
+                    for first, worded in words_in_steps(Batch(taken).texts, taken.num_rows):
+                        some = slice(first, first + len(worded.starts) - 1)
+                        yield Texts(nodes_here[some], rows_here[some], worded)
 
     def _labels(self, way: Alike, tables: dict[str, pa.Table]) -> tuple[Entries, npt.NDArray[np.bool_]]:
         """Two numbers a row that are equal where the pictures are the same, and whether it has any."""
@@ -179,7 +185,7 @@ class _Search:
     def _tables(self, way: Alike) -> Iterator[dict[str, pa.Table]]:
         """The fingerprints that a way reads, side by side: all were written in the same batches."""
         image = {"exact": "pictures", "near": "looks", None: None}[way.image]
-        names = [name for name in (self._text if way.text else None, image) if name]
+        names = [name for name in (self._text_of(way) if way.text else None, image) if name]
         for paths in zip(*(self._files[name] for name in names), strict=True):
             for tables in zip(*map(sample_tables, paths), strict=True):
                 assert len({table.num_rows for table in tables}) == 1, f"{paths[0].name}: batches of other sizes"

@@ -25,7 +25,6 @@ from curator.compiled import (
     UINT32S,
     UINT64S,
     compiled,
-    inlined,
 )
 from curator.duplicates.words import ANSWERS, ASKS, Hashes, Worded, mix
 from registry.recipe import Banding
@@ -35,18 +34,6 @@ Ints = npt.NDArray[np.int64]
 Tiny = npt.NDArray[np.uint16]
 
 
-class Functions(NamedTuple):
-    """The functions ``x -> factor * x + term`` modulo 2**16, on numbers that are hashes already.
-
-    A vector of a processor holds twice as many numbers of 16 bits as of 32. What it costs: two sets that have nothing
-    in common agree on a function by accident with a probability of about their size / 2**17. Such candidates are
-    compared and dropped; none is missed by it.
-    """
-
-    factors: Tiny
-    terms: Tiny
-
-
 SHORT_WORDS = 10
 """An answer of so many words must be the same in a near copy: "9" and "8", or "woman frowning" and "woman pouting", say
 different things however much of the question is the same."""
@@ -54,10 +41,15 @@ _WEIGHTS = 64
 """A shingle has at most so many words."""
 
 
-def functions(count: int) -> Functions:
-    """So many functions, the same ones in all processes: the first ones of an endless list."""
-    numbers = _numbers(np.arange(2 * count, dtype=np.uint64)) >> _48
-    return Functions(numbers[::2].astype(np.uint16) | np.uint16(1), numbers[1::2].astype(np.uint16))
+def factors(count: int) -> Tiny:
+    """The factors of so many functions ``x -> factor * x`` modulo 2**16, on odd numbers that are hashes already.
+
+    They are the same ones in all processes: the first ones of an endless list. A vector of a processor holds twice as
+    many numbers of 16 bits as of 32. What it costs: two sets that have nothing in common agree on a function by
+    accident with a probability of about their size / 2**16. Such candidates are compared and dropped; none is missed.
+    """
+    numbers = _numbers(np.arange(count, dtype=np.uint64))
+    return (numbers >> _48).astype(np.uint16) | np.uint16(1)
 
 
 def _numbers(n: Hashes) -> Hashes:
@@ -111,47 +103,45 @@ def _short_answers(words: Hashes, start: int, end: int) -> np.uint64:
     return digest
 
 
-@inlined
-def _least(factor: np.uint16, term: np.uint16, one: np.uint16, other: np.uint16) -> np.uint16:
-    """The smaller value that a function takes on two numbers."""
-    return min(np.uint16(np.uint16(factor * one) + term), np.uint16(np.uint16(factor * other) + term))
-
-
-@compiled(types.void, UINT32S, types.int64, UINT16S, UINT16S, OUT_UINT16S)
-def _smallest(shingles: Small, n: int, factors: Tiny, terms: Tiny, least: Tiny) -> None:
+@compiled(types.void, UINT32S, types.int64, UINT16S, OUT_UINT16S)
+def _smallest(shingles: Small, n: int, chosen: Tiny, least: Tiny) -> None:
     """Write the smallest value of each function on the first ``n`` shingles; seven more are read."""
     least[:] = np.uint16(0xFFFF)
+    odd = np.uint32(1)
     for i in range(0, n, 8):
-        a, b, c, d = (np.uint16(shingles[i]), np.uint16(shingles[i + 1]), np.uint16(shingles[i + 2]), np.uint16(shingles[i + 3]))
-        e, f, g, h = (np.uint16(shingles[i + 4]), np.uint16(shingles[i + 5]), np.uint16(shingles[i + 6]), np.uint16(shingles[i + 7]))
+        a, b = np.uint16(shingles[i] | odd), np.uint16(shingles[i + 1] | odd)
+        c, d = np.uint16(shingles[i + 2] | odd), np.uint16(shingles[i + 3] | odd)
+        e, f = np.uint16(shingles[i + 4] | odd), np.uint16(shingles[i + 5] | odd)
+        g, h = np.uint16(shingles[i + 6] | odd), np.uint16(shingles[i + 7] | odd)
         for k in range(len(least)):
-            factor, term = factors[k], terms[k]
-            one = min(_least(factor, term, a, b), _least(factor, term, c, d))
-            other = min(_least(factor, term, e, f), _least(factor, term, g, h))
-            least[k] = min(one, other, least[k])
+            factor = chosen[k]
+            one = min(min(np.uint16(factor * a), np.uint16(factor * b)), min(np.uint16(factor * c), np.uint16(factor * d)))
+            two = min(min(np.uint16(factor * e), np.uint16(factor * f)), min(np.uint16(factor * g), np.uint16(factor * h)))
+            least[k] = min(min(one, two), least[k])
 
 
-@compiled(types.void, UINT64S, INT64S, types.int64, UINT16S, UINT16S, UINT64S, OUT_UINT32_ROWS)
+@compiled(types.void, UINT64S, INT64S, types.int64, UINT16S, UINT64S, OUT_UINT32_ROWS)
 def _sign(
-    words: Hashes, starts: Ints, size: int, factors: Tiny, terms: Tiny, weights: Hashes, bands: npt.NDArray[np.uint32]
+    words: Hashes, starts: Ints, size: int, chosen: Tiny, weights: Hashes, bands: npt.NDArray[np.uint32]
 ) -> None:
     """Fill the band keys of every sample; there are functions for all rows of all bands, and maybe more."""
     longest = np.max(starts[1:] - starts[:-1])
     sums, shingles = np.empty(longest + 1, np.uint64), np.empty(longest + 8, np.uint32)
-    least, weighed = np.empty(len(factors), np.uint16), np.empty(len(weights), np.uint64)
-    rows = len(weights) // bands.shape[1]
+    count = bands.shape[1]
+    least, keys = np.empty(len(chosen), np.uint16), np.empty(count, np.uint64)
     for sample in range(len(starts) - 1):
         n = shingle(words, starts[sample], starts[sample + 1], size, sums, shingles)
         shingles[n : n + 7] = shingles[n - 1]  # the last one again changes no minimum
-        _smallest(shingles, n, factors, terms, least)
+        _smallest(shingles, n, chosen, least)
         short = _short_answers(words, starts[sample], starts[sample + 1])
-        for f in range(len(weights)):
-            weighed[f] = np.uint64(least[f]) * weights[f]
-        for band in range(bands.shape[1]):
-            key = short + np.uint64(band)
-            for f in range(band * rows, (band + 1) * rows):
-                key += weighed[f]
-            bands[sample, band] = np.uint32(mix(key) >> _32)
+        for band in range(count):
+            keys[band] = short + np.uint64(band)
+        for row in range(0, len(weights), count):  # all bands at once: a vector holds several keys
+            some, weigh = least[row : row + count], weights[row : row + count]
+            for band in range(count):
+                keys[band] += np.uint64(some[band]) * weigh[band]
+        for band in range(count):
+            bands[sample, band] = np.uint32(mix(keys[band]) >> _32)
 
 
 def bands_of(worded: Worded, banding: Banding) -> npt.NDArray[np.uint32]:
@@ -159,9 +149,9 @@ def bands_of(worded: Worded, banding: Banding) -> npt.NDArray[np.uint32]:
     count, hashes = len(worded.starts) - 1, banding.bands * banding.rows
     bands = np.empty((count, banding.bands), np.uint32)
     if count:
-        chosen = functions(-(-hashes // _LANES) * _LANES)
+        chosen = factors(-(-hashes // _LANES) * _LANES)
         weights = _numbers(np.arange(1 << 21, (1 << 21) + hashes, dtype=np.uint64)) | np.uint64(1)
-        _sign(worded.words, worded.starts, banding.words, *chosen, weights, bands)
+        _sign(worded.words, worded.starts, banding.words, chosen, weights, bands)
     return bands
 
 

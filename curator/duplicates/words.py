@@ -9,17 +9,21 @@ asks or answers.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from curator.batch import Texts
 from curator.compiled import (
     BYTES,
     INT64S,
     OUT_BYTES,
     OUT_INT64S,
+    OUT_UINT64_ROWS,
     OUT_UINT64S,
     TWO_INTS,
     UINT64S,
@@ -34,8 +38,6 @@ from curator.kernels.flat_text import character_at, flat_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from curator.batch import Texts
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -62,6 +64,8 @@ _ROLES = np.array([ASKS, ANSWERS], np.uint64)
 _K1, _K2, _K3 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _LAST = np.uint64(1 << 63)
 _ZERO, _ONE, _7, _8, _16, _27, _29, _30, _31, _63 = (np.uint64(n) for n in (0, 1, 7, 8, 16, 27, 29, 30, 31, 63))
+STEP = 1024
+"""Samples whose words are made at once."""
 _BEHIND = 2 * BLOCK
 ROOM = 3 * BLOCK
 """Bytes that a plain text needs beside its own."""
@@ -286,7 +290,7 @@ def _read(
         done += 1
 
 
-@compiled(types.void, UINT64S, INT64S, OUT_UINT64S)
+@compiled(types.void, UINT64S, INT64S, OUT_UINT64_ROWS)
 def _digest(words: Hashes, starts: npt.NDArray[np.int64], digests: Hashes) -> None:
     for row in range(len(starts) - 1):
         first, second = _K2, _K3
@@ -296,8 +300,8 @@ def _digest(words: Hashes, starts: npt.NDArray[np.int64], digests: Hashes) -> No
             second = (second + words[i]) * _K3
             second ^= second >> _31
         length = np.uint64(starts[row + 1] - starts[row])
-        digests[2 * row] = mix(first + length)
-        digests[2 * row + 1] = mix(second ^ length)
+        digests[row, 0] = mix(first + length)
+        digests[row, 1] = mix(second ^ length)
 
 
 @compiled(types.void, UINT64S, OUT_UINT64S)
@@ -313,6 +317,15 @@ def stirred(numbers: Hashes) -> Hashes:
     return found
 
 
+def words_in_steps(texts: Texts, samples: int) -> Iterator[tuple[int, Worded]]:
+    """``(first sample, words)`` of a few samples after the other: so few that their words stay near the processor."""
+    edges = np.searchsorted(texts.sample, np.arange(0, samples + STEP, STEP))
+    for number, (begin, end) in enumerate(itertools.pairwise(edges.tolist())):
+        first = number * STEP
+        parts = (column[begin:end] for column in (texts.sample - first, texts.answer, texts.message))
+        yield first, words_of(Texts(texts.texts[begin:end], *parts), min(STEP, samples - first))
+
+
 def words_of(texts: Texts, samples: int) -> Worded:
     """The words of a batch of so many samples."""
     data, offsets = flat_text(lower_case(texts.texts))
@@ -324,8 +337,8 @@ def words_of(texts: Texts, samples: int) -> Worded:
 
 
 def digests_of(worded: Worded) -> npt.NDArray[np.uint64]:
-    """128 bits for each sample, as two numbers one after the other: equal where all words are equal."""
-    digests = np.empty(2 * (len(worded.starts) - 1), np.uint64)
+    """Two numbers for each sample: equal where all words are equal."""
+    digests = np.empty((len(worded.starts) - 1, 2), np.uint64)
     _digest(worded.words, worded.starts, digests)
     return digests
 
