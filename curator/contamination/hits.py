@@ -29,8 +29,8 @@ from registry.store import Home, Record
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from curator.contamination.same_picture import Views
     from curator.contamination.text_index import Found
+    from curator.duplicates.same_picture import Views
 
 VERSION = 1
 NAME = "contamination"
@@ -198,7 +198,7 @@ class _Search:
         import pyarrow.compute as pc
 
         from curator.contamination.picture_index import near_pictures
-        from curator.contamination.same_picture import look_closely, same_picture
+        from curator.duplicates.same_picture import look_closely, same_picture
 
         lists = looks.column("hashes").combine_chunks()
         owners = np.asarray(pc.list_parent_indices(lists))
@@ -216,7 +216,7 @@ class _Search:
 
     def _views(self, picture: int) -> Views | None:
         """A picture of the benchmark, looked at closely; the last ones are kept."""
-        from curator.contamination.same_picture import look_closely
+        from curator.duplicates.same_picture import look_closely
 
         if picture not in self._closely:
             if len(self._closely) >= _KEPT_VIEWS:

@@ -1,8 +1,9 @@
 """Fingerprints: what is kept of each sample so that those that are alike can be found. They are measures.
 
 ``identical``, ``text`` and ``pictures`` are digests of the texts as they are, of their words and of the picture files;
-``shingles`` are the digest of the words and the band keys of their MinHash signature; ``looks`` is the perceptual hash of each picture, in their order (an
-order that has a meaning: "the left one" is another picture when they change places).
+``shingles`` are the digest of the words and the band keys of their MinHash signature; ``looks`` are the digest and the
+perceptual hashes of each picture, in their order (an order that has a meaning: "the left one" is another picture when
+they change places).
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from registry.store import Home, Record
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSIONS = {"identical": 1, "text": 2, "shingles": 3, "pictures": 1, "looks": 1}
+VERSIONS = {"identical": 1, "text": 2, "shingles": 3, "pictures": 1, "looks": 2}
 """Raised whenever the same sample gets another fingerprint."""
 _READS = {"identical": "messages", "text": "messages", "shingles": "messages", "pictures": "images", "looks": "images"}
 _DIGEST_BYTES = 16
+SHA256_BYTES = 32
 
-Look = tuple[int, bool]
-"""The hash of a picture, and whether it has none: then the first bits of the file's digest stand in its place."""
+Look = tuple[list[int], bool]
+"""The hashes of a picture, and whether they mean nothing, because it is flat."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,11 @@ class Fingerprint:
             "text": [key],
             "shingles": [key, ("bands", pa.binary(4 * self.bands))],
             "pictures": [key],
-            "looks": [("hashes", pa.list_(pa.uint64())), ("flat", pa.list_(pa.bool_()))],
+            "looks": [
+                ("pictures", pa.list_(pa.binary(SHA256_BYTES))),
+                ("hashes", pa.list_(pa.uint64())),
+                ("flat", pa.list_(pa.bool_())),
+            ],
         }
         return pa.schema([("id", pa.string()), *columns[self.name]])
 
@@ -184,16 +190,16 @@ def _looks(table: pa.Table, images: ImageStore, known: dict[str, Look]) -> pa.Ta
     """Looks of one batch; ``known`` keeps those of the file, so that each picture is decoded once for it."""
     import pyarrow as pa
 
-    from curator.duplicates.looks import look_at
+    from curator.duplicates.looks import look_inside
 
     rows = [[image["sha256"] for image in images] for images in table.column("images").to_pylist()]
     fresh = [sha256 for sha256 in dict.fromkeys(sha for row in rows for sha in row) if sha256 not in known]
-    hashes, flat = look_at(map(images.read, fresh))
-    for sha256, look, is_flat in zip(fresh, hashes.tolist(), flat.tolist(), strict=True):
-        known[sha256] = (int(sha256[:16], 16) if is_flat else look), is_flat
+    hashes, flat = look_inside(map(images.read, fresh))
+    known.update(zip(fresh, zip(hashes.tolist(), flat.tolist(), strict=True), strict=True))
     columns = {
         "id": table.column("id"),
-        "hashes": [[known[sha256][0] for sha256 in row] for row in rows],
+        "pictures": [list(map(bytes.fromhex, row)) for row in rows],
+        "hashes": [[one for sha256 in row for one in known[sha256][0]] for row in rows],
         "flat": [[known[sha256][1] for sha256 in row] for row in rows],
     }
     return pa.table(columns, schema=Fingerprint("looks").schema())

@@ -13,7 +13,7 @@ from registry.identity import digest
 from registry.recipe import Alike, Dedup
 from registry.store import Home, is_finished
 
-VERSION = 1
+VERSION = 2
 NAME = "duplicates"
 
 

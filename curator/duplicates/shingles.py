@@ -8,8 +8,6 @@ Sets of samples whose short answers differ agree on none.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 from numba import types
@@ -115,15 +113,13 @@ def _smallest(shingles: Small, n: int, chosen: Tiny, least: Tiny) -> None:
         g, h = np.uint16(shingles[i + 6] | odd), np.uint16(shingles[i + 7] | odd)
         for k in range(len(least)):
             factor = chosen[k]
-            one = min(min(np.uint16(factor * a), np.uint16(factor * b)), min(np.uint16(factor * c), np.uint16(factor * d)))
-            two = min(min(np.uint16(factor * e), np.uint16(factor * f)), min(np.uint16(factor * g), np.uint16(factor * h)))
-            least[k] = min(min(one, two), least[k])
+            one = min(np.uint16(factor * a), np.uint16(factor * b), np.uint16(factor * c), np.uint16(factor * d))
+            two = min(np.uint16(factor * e), np.uint16(factor * f), np.uint16(factor * g), np.uint16(factor * h))
+            least[k] = min(one, two, least[k])
 
 
 @compiled(types.void, UINT64S, INT64S, types.int64, UINT16S, UINT64S, OUT_UINT32_ROWS)
-def _sign(
-    words: Hashes, starts: Ints, size: int, chosen: Tiny, weights: Hashes, bands: npt.NDArray[np.uint32]
-) -> None:
+def _sign(words: Hashes, starts: Ints, size: int, chosen: Tiny, weights: Hashes, bands: npt.NDArray[np.uint32]) -> None:
     """Fill the band keys of every sample; there are functions for all rows of all bands, and maybe more."""
     longest = np.max(starts[1:] - starts[:-1])
     sums, shingles = np.empty(longest + 1, np.uint64), np.empty(longest + 8, np.uint32)

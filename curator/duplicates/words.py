@@ -31,7 +31,6 @@ from curator.compiled import (
     compiled,
     inlined,
 )
-
 from curator.duplicates.ascii_blocks import classified
 from curator.kernels.bits import BLOCK, eight, lowest, zeros
 from curator.kernels.flat_text import character_at, flat_text
