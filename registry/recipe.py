@@ -92,9 +92,9 @@ class Dedup(StrictModel):
     """What counts as a duplicate. Of those that are the same, the row of the earliest dataset stays."""
 
     by: list[str] = Field(default=["near-text+near-image"], min_length=1)
-    """Ways of being the same, any of which is enough: ``identical-text`` (byte for byte), ``exact-text`` (without regard
-    to case, punctuation and white space), ``near-text``, ``image``, ``near-image``, or one for the text and one for the
-    pictures joined by ``+``, which must both hold."""
+    """Ways of being the same, any of which is enough: ``identical-text`` (byte for byte), ``exact-text`` (without
+    regard to case, punctuation and white space), ``near-text``, ``image``, ``near-image``, or one for the text and one
+    for the pictures joined by ``+``, which must both hold."""
     threshold: float = Field(default=0.8, gt=0, le=1)
     """Least Jaccard similarity of the shingles of texts that are near."""
     distance: int = Field(default=6, ge=0, le=12)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.extending import intrinsic
 
-from curator.kernels.bits import BLOCK, block_at
+from curator.kernels.bits import BLOCK, Emit, block_at, step
 
 _BYTES = ir.VectorType(ir.IntType(8), BLOCK)
 _CLASSES = types.containers.UniTuple(types.uint64, 5)  # type: ignore[no-untyped-call]  # numba's own
@@ -19,8 +17,8 @@ def _all(value: int) -> Any:
     return ir.Constant(_BYTES, [value] * BLOCK)
 
 
-@intrinsic  # type: ignore[misc]  # numba's own
-def classified(_typing: Any, data: Any, _at: Any, out: Any, _to: Any) -> tuple[Any, Callable[..., Any]]:
+@step
+def classified(_typing: Any, data: Any, _at: Any, out: Any, _to: Any) -> tuple[Any, Emit]:
     """``(letters, digits, points, hyphens, others)`` among 64 bytes: a number each, the first byte lowest.
 
     Points are ``.`` and ``,``; others are signs that are words, and bytes beyond ASCII. Letters in lower case and

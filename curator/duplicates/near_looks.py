@@ -63,7 +63,8 @@ class Looks(NamedTuple):
 
 def keys_of(digests: npt.NDArray[np.uint8]) -> Hashes:
     """The keys of pictures: the first bytes of their files' digests, the lowest bit left free."""
-    return np.ascontiguousarray(digests[:, :8]).view("<u8")[:, 0] & ~_WHOLE
+    found: Hashes = np.ascontiguousarray(digests[:, :8]).view("<u8")[:, 0] & ~_WHOLE
+    return found
 
 
 def turns(distance: int) -> list[Turn]:
@@ -107,8 +108,10 @@ def near_looks(batches: Iterable[Seen], count: int, distance: int, work: Path) -
 
 def _distinct_rows(rows: Hashes) -> Hashes:
     """Sorted rows of two numbers, each once."""
-    ordered = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
-    return ordered[np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)])[: len(ordered)]]
+    ordered: Hashes = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    fresh = np.ones(len(ordered), np.bool_)
+    fresh[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    return ordered[fresh]
 
 
 def _candidates(turned: Hashes, turn: Turn, distance: int) -> Hashes:

@@ -221,8 +221,8 @@ def _band_entries(
             keys[row, band] = key
             starts[band * share + np.int64(key & low) + 1] += 1
         keys[row, count], keys[row, count + 1] = keys[row, 0], keys[row, 1 % count]
-    for partition in range(count * share):
-        starts[partition + 1] += starts[partition]
+    for before in range(count * share):
+        starts[before + 1] += starts[before]
     following = starts.copy()
     for row in range(rows):
         for band in range(count):
@@ -260,11 +260,11 @@ def _shared(entries: Entries, seen: npt.NDArray[np.uint8], shared: Entries) -> i
     for i in range(len(entries)):
         at = entries[i, 0] >> bits
         seen[at] = min(seen[at] + 1, 2)
-    found = 0
+    found: Number = 0
     for i in range(len(entries)):
         shared[found, 0], shared[found, 1] = entries[i, 0], entries[i, 1]
         found += np.int64(seen[entries[i, 0] >> bits] == 2)
-    return found
+    return int(found)
 
 
 @compiled(types.void, UINT64_ROWS, types.uint64, OUT_UINT64_ROWS)

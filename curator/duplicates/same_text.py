@@ -60,12 +60,13 @@ def _append(plain: Bytes, length: int, out: Bytes, to: int) -> int:
 
     Behind the text there are ``BLOCK`` separators and more. What ``out`` has ends with a separator or a role.
     """
-    at, carry = np.int64(0), np.uint64(1)
+    at: Number = 0
+    carry = np.uint64(1)
     while at <= length:
         empty = zeros(plain, at)
         dropped = empty & ((empty << np.uint64(1)) | carry)
         carry = empty >> np.uint64(63)
-        begin = np.int64(0)
+        begin: Number = 0
         while begin < BLOCK:
             size = min(np.int64(lowest(dropped >> np.uint64(begin))), BLOCK - begin)
             copy_block(plain, at + begin, out, to)  # what is too much is written over

@@ -321,8 +321,9 @@ def words_in_steps(texts: Texts, samples: int) -> Iterator[tuple[int, Worded]]:
     edges = np.searchsorted(texts.sample, np.arange(0, samples + STEP, STEP))
     for number, (begin, end) in enumerate(itertools.pairwise(edges.tolist())):
         first = number * STEP
-        parts = (column[begin:end] for column in (texts.sample - first, texts.answer, texts.message))
-        yield first, words_of(Texts(texts.texts[begin:end], *parts), min(STEP, samples - first))
+        sample, answer = texts.sample[begin:end] - first, texts.answer[begin:end]
+        some = Texts(texts.texts[begin:end], sample, answer, texts.message[begin:end])
+        yield first, words_of(some, min(STEP, samples - first))
 
 
 def words_of(texts: Texts, samples: int) -> Worded:
@@ -345,14 +346,14 @@ def digests_of(worded: Worded) -> npt.NDArray[np.uint64]:
 @compiled(types.boolean, BYTES, INT64S, OUT_BYTES)
 def _beyond_ascii(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], marks: npt.NDArray[np.uint8]) -> bool:
     """Mark the texts that have a character beyond ASCII; whether there is one."""
-    some = False
+    some = np.uint8(0)
     for i in range(len(marks)):
         text, together = data[offsets[i] : offsets[i + 1]], np.uint8(0)
         for k in range(len(text)):
             together |= text[k]
         marks[i] = together >> 7
-        some |= together > 127
-    return some
+        some |= marks[i]
+    return bool(some)
 
 
 def lower_case(texts: pa.Array) -> pa.Array:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 
@@ -21,7 +21,12 @@ _1, _2, _3, _4, _5, _6, _7, _8, _16, _24, _32 = (np.uint64(n) for n in (1, 2, 3,
 Emit = Callable[[Any, Any, Any, Any], Any]
 
 
-@intrinsic  # type: ignore[misc]  # numba's own
+def step(function: Callable[..., tuple[Any, Emit]]) -> Callable[..., Any]:
+    """A step that kernels take, given as what it is in LLVM's own words."""
+    return cast("Callable[..., Any]", intrinsic(function))
+
+
+@step
 def ones(_typing: Any, _number: Any) -> tuple[Any, Emit]:
     """How many bits of a number are set."""
 
@@ -31,7 +36,7 @@ def ones(_typing: Any, _number: Any) -> tuple[Any, Emit]:
     return types.uint64(types.uint64), emit
 
 
-@intrinsic  # type: ignore[misc]  # numba's own
+@step
 def lowest(_typing: Any, _number: Any) -> tuple[Any, Emit]:
     """The place of the lowest bit that is set; 64 where none is."""
 
@@ -41,7 +46,7 @@ def lowest(_typing: Any, _number: Any) -> tuple[Any, Emit]:
     return types.uint64(types.uint64), emit
 
 
-@intrinsic  # type: ignore[misc]  # numba's own
+@step
 def folded(_typing: Any, _one: Any, _other: Any) -> tuple[Any, Emit]:
     """The product of two numbers, 128 bits, its halves laid over each other."""
 
@@ -60,7 +65,7 @@ def block_at(context: Any, builder: Any, array: Any, data: Any, at: Any) -> Any:
     return builder.bitcast(start, ir.VectorType(ir.IntType(8), BLOCK).as_pointer())
 
 
-@intrinsic  # type: ignore[misc]  # numba's own
+@step
 def zeros(_typing: Any, data: Any, _at: Any) -> tuple[Any, Emit]:
     """Which of the 64 bytes of an array from a place on are 0, the first one lowest; they must all be there."""
 
@@ -71,7 +76,7 @@ def zeros(_typing: Any, data: Any, _at: Any) -> tuple[Any, Emit]:
     return types.uint64(data, types.uint64), emit
 
 
-@intrinsic  # type: ignore[misc]  # numba's own
+@step
 def copy_block(_typing: Any, data: Any, _at: Any, out: Any, _to: Any) -> tuple[Any, Emit]:
     """Write 64 bytes of one array into another one; they must be there, and the room for them."""
 

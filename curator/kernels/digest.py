@@ -22,7 +22,7 @@ S0, S1, S2, S3 = (
 """Odd numbers with as many ones as zeros, in each byte too."""
 _8, _16, _24, _32, _40, _48, _56, _64 = (np.uint64(8 * n) for n in range(1, 9))
 
-TWO_WORDS = types.containers.UniTuple(types.uint64, 2)  # type: ignore[no-untyped-call]  # numba's own
+TWO_WORDS = types.containers.UniTuple(types.uint64, 2)
 
 
 @inlined

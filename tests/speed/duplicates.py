@@ -1,7 +1,7 @@
 """Deduplication against other deduplicators: CPU seconds side by side, recall, precision, and memory over rows.
 
     python -m tests.speed.duplicates --peers PYTHON --data-juicer PYTHON [--rows 200000] [--rounds 3]
-        [--only exact near recall whole pictures memory]
+        [--only exact near recall whole pictures planted memory]
 
 Peers live in environments of their own, because they pin libraries that do not go together:
 
@@ -10,9 +10,11 @@ Peers live in environments of their own, because they pin libraries that do not 
 
 All texts lie in memory when the clock starts, imports and compilation are done before, everything on one thread; peers
 and ours take turns, medians. Slow peers get the first rows only and are compared by rows per CPU second. What is
-compared: "exact" is digest and grouping of texts: of identical ones against polars hashing them as they are, and of the
-normal form against polars on texts that are normalised first, which is the same question each time; "near" is words, signatures, bands, candidates and their true similarity, on the banding of data-juicer (25 x 10), where every
-candidate is accepted as the others do; "pictures" is from file bytes to 64 bits. Exit status 1 when an aim is missed.
+compared: "exact" is digest and grouping of texts, of identical ones against polars hashing them as they are, of their
+normal form against polars on texts that are normalised first: the same question each time. "near" is words,
+signatures, bands, candidates and their true similarity, on the banding of data-juicer (25 x 10), where every candidate
+is accepted as the others do; "pictures" is from file bytes to 64 bits; "planted" is a table of recall and precision.
+Exit status 1 when an aim is missed.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +43,10 @@ from curator.batch import Texts as Flat
 from curator.duplicates.clusters import clusters
 from curator.duplicates.components import both
 from curator.duplicates.groups import Keyed, group
-from curator.duplicates.looks import look_at
+from curator.duplicates.looks import look_at, look_inside
+from curator.duplicates.near_looks import Seen, near_looks, same_looks
 from curator.duplicates.near_text import Banded, Rule, Texts, near_rows
+from curator.duplicates.same_picture import look_closely, same_picture
 from curator.duplicates.same_text import identical_digests, normal_digests
 from curator.duplicates.scope import Scope
 from curator.duplicates.shingles import bands_of, shingles_of
@@ -51,7 +55,7 @@ from curator.duplicates.words import STEP, Worded, words_of
 from curator.measure import BATCH_ROWS
 from registry.recipe import Banding, Dedup
 from registry.store import Home
-from tests.speed.duplicate_corpus import Corpus, changed, corpus, photograph, write_photographs, write_samples
+from tests.speed.duplicate_corpus import Corpus, changed, corpus, jpeg, photograph, write_photographs, write_samples
 
 PEERS_BANDING = Banding(5, 25, 10)
 AIMS = {
@@ -148,15 +152,15 @@ def worded(texts: pa.Array) -> Iterator[tuple[int, Worded]]:
         yield begin, words_of(some, len(some.sample))
 
 
-def exact(texts: pa.Array, digests: Callable[[Flat, int], Any], work: Path) -> int:
-    """Copies of another text, by these digests."""
+def exact(texts: pa.Array, digests: Callable[[Flat, int], Any], work: Path) -> Any:
+    """Pairs of copies of one text, by these digests."""
 
     def keyed() -> Iterator[Keyed]:
         for begin, some in parts(texts, BATCH_ROWS):
             rows = len(some.sample)
             yield Keyed(np.arange(begin, begin + rows, dtype=np.uint64), digests(some, rows))
 
-    return len(group(keyed(), len(texts), work).pairs)
+    return group(keyed(), len(texts), work).pairs
 
 
 def near(texts: pa.Array, banding: Banding, threshold: float, work: Path) -> set[int]:
@@ -215,13 +219,15 @@ def missed(table: Table) -> list[str]:
 def measure_exact(bench: Bench) -> list[str]:
     """Exact copies against polars."""
     print("exact, texts per CPU second:")
-    tables = [
-        versus([name], lambda n, by=by: exact(bench.corpus(n).texts, by, bench.root), bench.reads, bench)
-        for name, by in (("polars", identical_digests), ("polars-normal", normal_digests))
-    ]
-    for name, row in (pair for table in tables for pair in table.items()):
-        _, ours, theirs = row["found"]
-        print(f"  copies: ours {ours:,}, {name} {len(theirs):,}")
+    tables = []
+    for name, digests in (("polars", identical_digests), ("polars-normal", normal_digests)):
+
+        def ours(rows: int, digests: Callable[[Flat, int], Any] = digests) -> int:
+            return len(exact(bench.corpus(rows).texts, digests, bench.root))
+
+        tables.append(versus([name], ours, bench.reads, bench))
+        _, mine, theirs = tables[-1][name]["found"]
+        print(f"  copies: ours {mine:,}, {name} {len(theirs):,}")
     return [fault for table in tables for fault in missed(table)]
 
 
@@ -279,7 +285,7 @@ def measure_pictures(bench: Bench, count: int) -> list[str]:
     folder = bench.root / "pictures"
     files = write_photographs(folder, count)
     print(f"pictures of {sum(map(len, files)) / len(files) / 1000:.0f} kB, 640 x 480, per CPU second:")
-    table = versus(["imagehash"], lambda n: look_at(files[:n])[0].tolist(), lambda _: (folder, count), bench)
+    table = versus(["imagehash"], lambda n: look_inside(files[:n])[0][:, 0].tolist(), lambda _: (folder, count), bench)
     _, ours, theirs = table["imagehash"]["found"]
     bits = [(mine ^ int(other, 16)).bit_count() for mine, other in zip(ours, theirs, strict=True)]
     print(f"  bits that differ from ImageHash: mean {np.mean(bits):.3f}, most {max(bits)}")
@@ -296,6 +302,65 @@ def measure_pictures(bench: Bench, count: int) -> list[str]:
     false = sum(bits <= 6 for bits in between)
     print(f"  {len(between):,} pairs of other pictures: {false} within 6, least {min(between)}")
     return faults
+
+
+def measure_planted(bench: Bench, pictures: int) -> list[str]:
+    """Recall and precision of every way, among so many rows with planted copies and so many photographs."""
+    planted = bench.corpus(bench.rows)
+    copies = np.flatnonzero(planted.similarity == 1)
+    near_enough = np.flatnonzero((planted.similarity >= Dedup().threshold) & (planted.similarity < 1))
+    clothed = dressed(planted.texts, set(copies.tolist()))
+    table = []
+    for name, texts, digests in (
+        ("identical text", planted.texts, identical_digests),
+        ("exact text, other clothes", clothed, normal_digests),
+    ):
+        pairs = exact(texts, digests, bench.root)
+        table.append((name, copies, set(np.concatenate(both(pairs)).tolist()), planted))
+    found = near(planted.texts, Dedup().banding(), Dedup().threshold, bench.root)
+    table.append(("near text, similarity 0.8 and more", near_enough, found, planted))
+    print(f"planted among {bench.rows:,} texts and {pictures:,} photographs:")
+    faults = []
+    for name, wanted, rows, corpus_of in table:
+        recall = np.mean([row in rows for row in wanted.tolist()])
+        precision = len(rows & corpus_of.concerned()) / len(rows)
+        print(f"  {name:36} n {len(wanted):7,}  recall {recall:.4f}  precision {precision:.4f}", flush=True)
+        faults += [name] if recall < 0.95 or precision < 1 else []
+    return faults + planted_pictures(bench.root, pictures)
+
+
+def dressed(texts: pa.Array, rows: set[int]) -> pa.Array:
+    """The texts, those of some rows in upper case with punctuation and more white space."""
+    plain = texts.to_pylist()
+    return pa.array([text.upper().replace(" ", ",  ") + "!" if i in rows else text for i, text in enumerate(plain)])
+
+
+def planted_pictures(root: Path, count: int) -> list[str]:
+    """What is found of photographs after each change, all changed copies and all photographs searched together."""
+    files, names = [jpeg(photograph(seed)) for seed in range(count)], [""] * count
+    for seed in range(count):
+        changes = changed(photograph(seed))
+        name = sorted(changes)[seed % len(changes)]
+        files.append(changes[name])
+        names.append(name)
+    keys = 2 * np.arange(1, len(files) + 1, dtype=np.uint64)
+    hashes, flat = look_inside(files)
+    assert not flat.any()
+
+    @lru_cache(512)
+    def looked(key: int) -> Any:
+        return look_closely(files[key // 2 - 1])
+
+    pairs = near_looks([Seen(keys, hashes)], len(files), Dedup().distance, root)
+    labels = same_looks(pairs, lambda a, b: same_picture(looked(a), looked(b))).label(keys)
+    apart = [(seed, int(label)) for seed, label in enumerate(labels[:count].tolist()) if label != keys[seed]]
+    joined = labels[count:] == labels[:count]
+    precision = joined.sum() / max(1, int((labels[count:] != keys[count:]).sum()) + len(apart))
+    for name in sorted(set(names) - {""}):
+        share = [bool(joined[i]) for i in range(count) if names[count + i] == name]
+        print(f"  picture, {name:27} n {len(share):7,}  recall {np.mean(share):.4f}")
+    print(f"  all pictures {'':23} n {count:7,}  recall {joined.mean():.4f}  precision {precision:.4f}", flush=True)
+    return [] if joined.mean() >= 0.95 and precision == 1 else ["pictures"]
 
 
 def measure_whole(planted: Corpus, root: Path) -> list[str]:
@@ -334,8 +399,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pictures", type=int, default=400)
     parser.add_argument("--memory", type=int, nargs="+", default=[200_000, 1_000_000, 5_000_000])
-    parts = ("exact", "near", "recall", "whole", "pictures", "memory")
-    parser.add_argument("--only", nargs="+", choices=parts, default=parts)
+    names = ("exact", "near", "recall", "whole", "pictures", "planted", "memory")
+    parser.add_argument("--only", nargs="+", choices=names, default=names)
     asked = parser.parse_args()
     python = dict.fromkeys((*AIMS, "polars-normal"), asked.peers) | {"data-juicer": asked.data_juicer}
     pa.set_cpu_count(1)
@@ -348,6 +413,7 @@ def main() -> int:
             "recall": lambda: measure_recall(bench.corpus(asked.rows), root),
             "whole": lambda: measure_whole(bench.corpus(asked.rows), root),
             "pictures": lambda: measure_pictures(bench, asked.pictures),
+            "planted": lambda: measure_planted(bench, asked.pictures),
             "memory": lambda: measure_memory(root, asked.memory),
         }
         faults = [fault for name in asked.only for fault in steps[name]()]
