@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
+from numba.core.cgutils import ir  # type: ignore[attr-defined]  # the LLVM of numba itself
 
 from curator.kernels.bits import BLOCK, Emit, block_at, step
 

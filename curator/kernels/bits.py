@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
+from numba.core.cgutils import ir  # type: ignore[attr-defined]  # the LLVM of numba itself
 from numba.extending import intrinsic
 
 from curator.compiled import inlined
