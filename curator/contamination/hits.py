@@ -198,13 +198,15 @@ class _Search:
         import pyarrow.compute as pc
 
         from curator.contamination.picture_index import near_pictures
+        from curator.duplicates.looks import INSETS
         from curator.duplicates.same_picture import look_closely, same_picture
 
-        lists = looks.column("hashes").combine_chunks()
-        owners = np.asarray(pc.list_parent_indices(lists))
-        hashes = np.asarray(pc.list_flatten(lists), np.uint64)
-        flat = np.asarray(pc.list_flatten(looks.column("flat").combine_chunks()), np.bool_)
+        lists = looks.column("flat").combine_chunks()
+        owners, flat = np.asarray(pc.list_parent_indices(lists)), np.asarray(pc.list_flatten(lists), np.bool_)
+        inside = np.asarray(pc.list_flatten(looks.column("hashes").combine_chunks()), np.uint64)
         files = pc.struct_field(pc.list_flatten(table.column("images")), "sha256")
+        digests = np.array([int(sha256[:16], 16) for sha256 in files.to_pylist()], np.uint64)
+        hashes = np.where(flat, digests, inside.reshape(-1, len(INSETS))[:, 0])
         near = near_pictures(hashes, flat, self._table.looks, DISTANCE)
         seen, mine = -1, None
         for position, picture, bits in zip(*(values.tolist() for values in near), strict=True):

@@ -107,7 +107,7 @@ def test_the_tables_and_examples_are_printed(home: Home, curator: Curator) -> No
 @pytest.mark.parametrize(
     ("arguments", "status", "complaint"),
     [
-        (["mine", "--by", "near-txt"], 1, "'near-txt' is none of exact-text"),
+        (["mine", "--by", "near-txt"], 1, "'near-txt' is none of identical-text"),
         (["mine", "--by", "image+near-image"], 1, "nor one of text and one of image"),
         (["mine", "--against", "mine"], 1, "dataset 'mine': is compared against itself"),
         (["nobody"], 1, "nobody"),
