@@ -42,8 +42,8 @@ class Bounds(StrictModel):
 class Alike(NamedTuple):
     """One way in which two samples are the same: how near their texts must be, and how near their pictures."""
 
-    text: Literal["exact", "near"] | None
-    """None: whatever their texts are."""
+    text: Literal["identical", "exact", "near"] | None
+    """Identical: byte for byte; exact: word for word. None: whatever their texts are."""
     image: Literal["exact", "near"] | None
     """None: whatever their pictures are."""
 
@@ -51,14 +51,19 @@ class Alike(NamedTuple):
     def of(cls, text: str) -> Alike:
         """``near-text``, ``exact-text+near-image`` and so on; raises ValueError for anything else."""
         kinds = text.split("+")
+        texts: tuple[Literal["identical", "exact", "near"], ...] = ("identical", "exact", "near")
         wanted = cls(
-            "exact" if "exact-text" in kinds else "near" if "near-text" in kinds else None,
+            next((kind for kind in texts if f"{kind}-text" in kinds), None),
             "exact" if "image" in kinds else "near" if "near-image" in kinds else None,
         )
         if sorted(kinds) != sorted(str(wanted).split("+")):
-            kinds_known = "exact-text, near-text, image, near-image"
+            kinds_known = "identical-text, exact-text, near-text, image, near-image"
             raise ValueError(f"'{text}' is none of {kinds_known}, nor one of text and one of image joined by '+'")
         return wanted
+
+    def exact(self) -> Alike:
+        """The way of being exactly the same that this one contains, or is."""
+        return Alike("exact" if self.text == "near" else self.text, "exact" if self.image else None)
 
     def __str__(self) -> str:
         image = {"exact": "image", "near": "near-image", None: None}[self.image]
@@ -90,8 +95,9 @@ class Dedup(StrictModel):
     """What counts as a duplicate. Of those that are the same, the row of the earliest dataset stays."""
 
     by: list[str] = Field(default=["near-text+near-image"], min_length=1)
-    """Ways of being the same, any of which is enough: ``exact-text``, ``near-text``, ``image``, ``near-image``, or one
-    for the text and one for the pictures joined by ``+``, which must both hold."""
+    """Ways of being the same, any of which is enough: ``identical-text`` (byte for byte), ``exact-text`` (without
+    regard to case, punctuation and white space), ``near-text``, ``image``, ``near-image``, or one for the text and one
+    for the pictures joined by ``+``, which must both hold."""
     threshold: float = Field(default=0.8, gt=0, le=1)
     """Least Jaccard similarity of the shingles of texts that are near."""
     distance: int = Field(default=6, ge=0, le=12)

@@ -28,7 +28,8 @@ MAX_CHARACTERS = 200
     metavar="WAY",
     default=("near-text+near-image",),
     show_default=True,
-    help="exact-text, near-text, image, near-image, or one of text + one of image: both hold (repeat: any holds).",
+    help="identical-text, exact-text, near-text, image, near-image, or one of text + one of image: both hold "
+    "(repeat: any holds).",
 )
 @click.option(
     "--threshold",
@@ -70,9 +71,10 @@ def command(
 
     Nothing is dropped here: a recipe with a section ``dedup`` drops duplicates when its mix is built. Of samples
     that are the same, one of the dataset that is named first stays. What is the same as a row of --against goes.
-    Texts are compared without regard to case, punctuation and white space; an answer of up to ten words must be the
-    same. Pictures count in their order, and a sample without pictures has the same pictures as any other without:
-    a question is no duplicate because the same words were asked about another picture, unless --by says so.
+    Texts are compared without regard to case, punctuation and white space (identical-text: byte for byte); an answer
+    of up to ten words must be the same. Pictures count in their order, and a sample without pictures has the same
+    pictures as any other without: a question is no duplicate because the same words were asked about another picture,
+    unless --by says so.
 
     \b
     Examples:

@@ -29,8 +29,8 @@ from registry.store import Home, Record
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from curator.contamination.same_picture import Views
     from curator.contamination.text_index import Found
+    from curator.duplicates.same_picture import Views
 
 VERSION = 1
 NAME = "contamination"
@@ -198,13 +198,15 @@ class _Search:
         import pyarrow.compute as pc
 
         from curator.contamination.picture_index import near_pictures
-        from curator.contamination.same_picture import look_closely, same_picture
+        from curator.duplicates.looks import INSETS
+        from curator.duplicates.same_picture import look_closely, same_picture
 
-        lists = looks.column("hashes").combine_chunks()
-        owners = np.asarray(pc.list_parent_indices(lists))
-        hashes = np.asarray(pc.list_flatten(lists), np.uint64)
-        flat = np.asarray(pc.list_flatten(looks.column("flat").combine_chunks()), np.bool_)
+        lists = looks.column("flat").combine_chunks()
+        owners, flat = np.asarray(pc.list_parent_indices(lists)), np.asarray(pc.list_flatten(lists), np.bool_)
+        inside = np.asarray(pc.list_flatten(looks.column("hashes").combine_chunks()), np.uint64)
         files = pc.struct_field(pc.list_flatten(table.column("images")), "sha256")
+        digests = np.array([int(sha256[:16], 16) for sha256 in files.to_pylist()], np.uint64)
+        hashes = np.where(flat, digests, inside.reshape(-1, len(INSETS))[:, 0])
         near = near_pictures(hashes, flat, self._table.looks, DISTANCE)
         seen, mine = -1, None
         for position, picture, bits in zip(*(values.tolist() for values in near), strict=True):
@@ -216,7 +218,7 @@ class _Search:
 
     def _views(self, picture: int) -> Views | None:
         """A picture of the benchmark, looked at closely; the last ones are kept."""
-        from curator.contamination.same_picture import look_closely
+        from curator.duplicates.same_picture import look_closely
 
         if picture not in self._closely:
             if len(self._closely) >= _KEPT_VIEWS:

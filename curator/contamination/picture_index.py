@@ -13,6 +13,7 @@ from numba import types
 
 from curator.compiled import BYTES, OUT_INT64S, UINT64S, compiled
 from curator.contamination.questions import Looked
+from curator.kernels.bits import ones
 
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
@@ -40,15 +41,6 @@ def near_pictures(hashes: Hashes, flat: npt.NDArray[np.bool_], known: Looked, di
         room = count
 
 
-@compiled(types.int64, types.uint64)
-def _ones(x: np.uint64) -> int:
-    """Bits that are set."""
-    x -= (x >> np.uint64(1)) & np.uint64(0x5555555555555555)
-    x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return int((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
-
-
 @compiled(types.int64, UINT64S, BYTES, UINT64S, BYTES, types.int64, OUT_INT64S, OUT_INT64S, OUT_INT64S)
 def _near(  # noqa: PLR0913, PLR0917 - a kernel takes arrays, not objects
     hashes: Hashes,
@@ -64,7 +56,7 @@ def _near(  # noqa: PLR0913, PLR0917 - a kernel takes arrays, not objects
     count = 0
     for i in range(len(hashes)):
         for other in range(len(known)):
-            bits = _ones(hashes[i] ^ known[other])
+            bits = np.int64(ones(hashes[i] ^ known[other]))
             if bits > distance or flat[i] != known_flat[other] or (flat[i] and bits > 0):
                 continue
             if count < len(out_picture):

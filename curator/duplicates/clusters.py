@@ -44,7 +44,7 @@ def clusters(home: Home, scope: Scope, advance: Advance | None = None, place: Pl
     from curator.duplicates.search import search
 
     with home.workspace("dedup") as work:
-        found = search(scope, {name: [one.folder for one in measured] for name, measured in made.items()}, work)
+        found = search(home, scope, {name: [one.folder for one in measured] for name, measured in made.items()}, work)
     first = next(iter(made.values()))
     inputs = {f"measures/{one.record.name}": one.record.digest for measured in made.values() for one in measured}
     written = {}

@@ -1,8 +1,9 @@
 """Fingerprints: what is kept of each sample so that those that are alike can be found. They are measures.
 
-``text`` and ``pictures`` are digests of the words and of the picture files; ``shingles`` are the digest of the words
-and the band keys of their MinHash signature; ``looks`` is the perceptual hash of each picture, in their order (an
-order that has a meaning: "the left one" is another picture when they change places).
+``identical``, ``text`` and ``pictures`` are digests of the texts as they are, of their words and of the picture files;
+``shingles`` are the digest of the words and the band keys of their MinHash signature; ``looks`` are the digest and the
+perceptual hashes of each picture, in their order (an order that has a meaning: "the left one" is another picture when
+they change places).
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from registry.store import Home, Record
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSIONS = {"text": 1, "shingles": 2, "pictures": 1, "looks": 1}
+VERSIONS = {"identical": 1, "text": 2, "shingles": 3, "pictures": 1, "looks": 2}
 """Raised whenever the same sample gets another fingerprint."""
-_READS = {"text": "messages", "shingles": "messages", "pictures": "images", "looks": "images"}
+_READS = {"identical": "messages", "text": "messages", "shingles": "messages", "pictures": "images", "looks": "images"}
 _DIGEST_BYTES = 16
+SHA256_BYTES = 32
 
-Look = tuple[int, bool]
-"""The hash of a picture, and whether it has none: then the first bits of the file's digest stand in its place."""
+Look = tuple[list[int], bool]
+"""The hashes of a picture, and whether they mean nothing, because it is flat."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,15 @@ class Fingerprint:
 
         key = ("digest", pa.binary(_DIGEST_BYTES))
         columns = {
+            "identical": [key],
             "text": [key],
             "shingles": [key, ("bands", pa.binary(4 * self.bands))],
             "pictures": [key],
-            "looks": [("hashes", pa.list_(pa.uint64())), ("flat", pa.list_(pa.bool_()))],
+            "looks": [
+                ("pictures", pa.list_(pa.binary(SHA256_BYTES))),
+                ("hashes", pa.list_(pa.uint64())),
+                ("flat", pa.list_(pa.bool_())),
+            ],
         }
         return pa.schema([("id", pa.string()), *columns[self.name]])
 
@@ -71,6 +78,8 @@ def fingerprints_for(ways: list[Alike], wanted: Dedup) -> list[Fingerprint]:
         found.append(Fingerprint("shingles", *wanted.banding()))
     elif "exact" in texts:
         found.append(Fingerprint("text"))
+    if "identical" in texts:
+        found.append(Fingerprint("identical"))
     if "exact" in images:
         found.append(Fingerprint("pictures"))
     if "near" in images:
@@ -100,6 +109,7 @@ def fingerprint_file(task: FingerprintFile) -> Iterator[int]:
             images.close()
         return
     made: dict[str, Callable[[pa.Table, Fingerprint], dict[str, Any]]] = {
+        "identical": _identical,
         "text": _text,
         "shingles": _shingles,
         "pictures": _pictures,
@@ -143,19 +153,28 @@ def fingerprint(
     return make_measure(home, samples, record, write, advance)
 
 
-def _text(table: pa.Table, kind: Fingerprint) -> dict[str, Any]:  # noqa: ARG001  one form for all
-    from curator.duplicates.words import digests_of, words_of
+def _identical(table: pa.Table, kind: Fingerprint) -> dict[str, Any]:  # noqa: ARG001  one form for all
+    from curator.duplicates.same_text import identical_digests
 
-    return {"digest": _binary(digests_of(words_of(Batch(table).texts, table.num_rows)), _DIGEST_BYTES)}
+    return {"digest": _binary(identical_digests(Batch(table).texts, table.num_rows), _DIGEST_BYTES)}
+
+
+def _text(table: pa.Table, kind: Fingerprint) -> dict[str, Any]:  # noqa: ARG001  one form for all
+    from curator.duplicates.same_text import normal_digests
+
+    return {"digest": _binary(normal_digests(Batch(table).texts, table.num_rows), _DIGEST_BYTES)}
 
 
 def _shingles(table: pa.Table, kind: Fingerprint) -> dict[str, Any]:
     from curator.duplicates.shingles import bands_of
-    from curator.duplicates.words import digests_of, words_of
+    from curator.duplicates.words import digests_of, words_in_steps
 
-    worded = words_of(Batch(table).texts, table.num_rows)
-    bands = bands_of(worded, Banding(kind.words, kind.bands, kind.rows))
-    return {"digest": _binary(digests_of(worded), _DIGEST_BYTES), "bands": _binary(bands, 4 * kind.bands)}
+    banding = Banding(kind.words, kind.bands, kind.rows)
+    digests, bands = np.empty((table.num_rows, 2), np.uint64), np.empty((table.num_rows, kind.bands), np.uint32)
+    for first, worded in words_in_steps(Batch(table).texts, table.num_rows):
+        some = slice(first, first + len(worded.starts) - 1)
+        digests[some], bands[some] = digests_of(worded), bands_of(worded, banding)
+    return {"digest": _binary(digests, _DIGEST_BYTES), "bands": _binary(bands, 4 * kind.bands)}
 
 
 def _pictures(table: pa.Table, kind: Fingerprint) -> dict[str, Any]:  # noqa: ARG001  one form for all
@@ -171,16 +190,16 @@ def _looks(table: pa.Table, images: ImageStore, known: dict[str, Look]) -> pa.Ta
     """Looks of one batch; ``known`` keeps those of the file, so that each picture is decoded once for it."""
     import pyarrow as pa
 
-    from curator.duplicates.looks import look_at
+    from curator.duplicates.looks import look_inside
 
     rows = [[image["sha256"] for image in images] for images in table.column("images").to_pylist()]
     fresh = [sha256 for sha256 in dict.fromkeys(sha for row in rows for sha in row) if sha256 not in known]
-    hashes, flat = look_at(map(images.read, fresh))
-    for sha256, look, is_flat in zip(fresh, hashes.tolist(), flat.tolist(), strict=True):
-        known[sha256] = (int(sha256[:16], 16) if is_flat else look), is_flat
+    hashes, flat = look_inside(map(images.read, fresh))
+    known.update(zip(fresh, zip(hashes.tolist(), flat.tolist(), strict=True), strict=True))
     columns = {
         "id": table.column("id"),
-        "hashes": [[known[sha256][0] for sha256 in row] for row in rows],
+        "pictures": [list(map(bytes.fromhex, row)) for row in rows],
+        "hashes": [[one for sha256 in row for one in known[sha256][0]] for row in rows],
         "flat": [[known[sha256][1] for sha256 in row] for row in rows],
     }
     return pa.table(columns, schema=Fingerprint("looks").schema())

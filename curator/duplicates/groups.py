@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from curator.compiled import OUT_UINT64S, UINT64S, compiled
+from curator.compiled import OUT_INT64S, OUT_UINT64_ROWS, OUT_UINT64S, UINT64_ROWS, UINT64S, compiled
 from curator.duplicates.components import Pairs
 from curator.duplicates.spill import Entries, Spill, partitions_for
 
 Rows = npt.NDArray[np.uint64]
+Ints = npt.NDArray[np.int64]
 _32, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 MAX_ROWS = 1 << 32
 ROWS_AT_ONCE = 1 << 18
@@ -86,40 +87,60 @@ def group(batches: Iterable[Keyed], rows: int, work: Path, nodes: Nodes | None =
     pairs, count = [], 0
     with Spill(work / "groups", partitions, width=2) as spill:
         for batch in batches:
-            high, low = batch.keys[:, 0], batch.keys[:, 1]
-            partition = (high >> shift).astype(np.int64) if partitions > 1 else np.zeros(len(high), np.int64)
-            # beside the 64 low bits and the partition, 32 more of the key: nothing is equal by accident
-            rest = (high >> np.uint64(8)) << _32
-            spill.add(partition, np.column_stack([low, rest | batch.rows]))
+            partition, entries = np.zeros(len(batch.rows), np.int64), np.empty((len(batch.rows), 2), np.uint64)
+            _entries(batch.keys, batch.rows, shift, partition, entries)
+            spill.add(partition, entries)
         for entries in spill.each():
-            order = np.argsort(entries[:, 0])
-            firsts, others, heads = (np.empty(len(entries), np.uint64) for _ in range(3))
-            found = _runs(entries[order, 0], entries[order, 1], firsts, others, heads)
-            distinct = len(entries) - found
-            pairs.append((firsts[:found] << _32) | others[:found])
+            found, heads = np.empty(len(entries), np.uint64), np.empty(len(entries), np.int64)
+            table = np.zeros(1 << (2 * len(entries) + 1).bit_length(), np.uint64)
+            others = _first_rows(entries, table, found, heads)
+            distinct = len(entries) - others
+            pairs.append(found[:others].copy())
             if nodes is not None:
-                nodes.add(heads[:distinct], np.arange(count, count + distinct, dtype=np.uint64))
+                firsts = entries[heads[:distinct]]
+                ordered = firsts[np.lexsort((firsts[:, 1] >> _32, firsts[:, 0])), 1] & _LOW
+                nodes.add(ordered, np.arange(count, count + distinct, dtype=np.uint64))
             count += distinct
     return Groups(np.concatenate(pairs), count)
 
 
-@compiled(types.int64, UINT64S, UINT64S, OUT_UINT64S, OUT_UINT64S, OUT_UINT64S)
-def _runs(low: Rows, rest: Rows, firsts: Rows, others: Rows, heads: Rows) -> int:
-    """Write ``(first, other)`` for every further row of a key, and the first row of every key; the number of others."""
-    found, distinct, start = 0, 0, 0
-    while start < len(low):
-        end = start + 1
-        while end < len(low) and low[end] == low[start]:
-            end += 1
-        run = np.sort(rest[start:end]) if end > start + 1 else rest[start:end]
-        for i in range(len(run)):
-            row = run[i] & np.uint64(0xFFFFFFFF)
-            if i > 0 and (run[i] >> np.uint64(32)) == (run[i - 1] >> np.uint64(32)):
-                firsts[found] = heads[distinct - 1]
-                others[found] = row
-                found += 1
-            else:
-                heads[distinct] = row
+@compiled(types.void, UINT64_ROWS, UINT64S, types.uint64, OUT_INT64S, OUT_UINT64_ROWS)
+def _entries(keys: Entries, rows: Rows, shift: np.uint64, partition: Ints, entries: Entries) -> None:
+    """Write ``low half of the key`` and ``32 bits of its high half << 32 | row``.
+
+    With the partition these are 96 bits of the key and more: nothing is equal by accident.
+    """
+    for i in range(len(rows)):
+        high = keys[i, 0]
+        if shift < np.uint64(64):
+            partition[i] = np.int64(high >> shift)
+        entries[i, 0] = keys[i, 1]
+        entries[i, 1] = ((high >> np.uint64(8)) << _32) | rows[i]
+
+
+@compiled(types.int64, UINT64_ROWS, OUT_UINT64S, OUT_UINT64S, OUT_INT64S)
+def _first_rows(entries: Entries, table: Rows, pairs: Pairs, heads: Ints) -> int:
+    """Write ``(first row, row)`` for every further row of a key, and the place of the first row of every key.
+
+    Entries are in the order of their rows. ``table`` is all 0 and has room for twice as many: of a key that was seen
+    it holds a few bits and the place of the first row, so that other keys are hardly ever looked up.
+    """
+    found, distinct, last = 0, 0, np.uint64(len(table) - 1)
+    for i in range(len(entries)):
+        low, rest = entries[i, 0], entries[i, 1]
+        slot, sign = low & last, low & ~_LOW
+        while True:
+            held = table[slot]
+            if held == np.uint64(0):
+                table[slot] = sign | np.uint64(i + 1)
+                heads[distinct] = i
                 distinct += 1
-        start = end
+                break
+            if held & ~_LOW == sign:
+                first = np.int64(held & _LOW) - 1
+                if entries[first, 0] == low and (entries[first, 1] ^ rest) >> _32 == np.uint64(0):
+                    pairs[found] = (entries[first, 1] << _32) | (rest & _LOW)
+                    found += 1
+                    break
+            slot = (slot + np.uint64(1)) & last
     return found

@@ -1,13 +1,14 @@
-"""Looks that differ in a few bits: found exactly, without comparing all with all.
+"""Pictures that look alike: candidates by their hashes, found without comparing all with all, then a closer look.
 
 Cut into ``distance + 2`` blocks, two hashes that differ in at most ``distance`` bits are equal in two blocks at least.
-For each pair of blocks the hashes are sorted by these two, and only those which are equal in both are compared.
+For each pair of blocks the hashes are sorted by these two, and only those which are equal in both are compared. Of two
+pictures one must be whole: the hashes of both without a border say nothing about them.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,13 +16,20 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from curator.compiled import INT64S, OUT_INT64S, OUT_UINT64_ROWS, OUT_UINT64S, UINT64S, compiled, inlined
-from curator.duplicates.components import join, join_all, pairs_of, settle
+from curator.compiled import INT64S, OUT_INT64S, OUT_UINT64_ROWS, OUT_UINT64S, UINT64_ROWS, UINT64S, compiled
+from curator.duplicates.components import find, join, join_all, pairs_of, settle
 from curator.duplicates.spill import Spill, distinct, partitions_for
 from curator.duplicates.words import Hashes, mix
+from curator.kernels.bits import ones
 
 MAX_DISTANCE = 12
+REACH = 4096
+"""So many hashes behind another one are compared with it at most, and"""
+FEW = 32
+"""so many of them become candidates: the closer looks at a crowd grow with it, and not with its square."""
 _BITS = 64
+_1 = _WHOLE = np.uint64(1)
+"""The lowest bit of a picture's key, where its hash is that of the whole picture."""
 
 
 class Turn(NamedTuple):
@@ -30,23 +38,33 @@ class Turn(NamedTuple):
     order: npt.NDArray[np.int64]
     key_bits: int
 
-    def back(self) -> npt.NDArray[np.int64]:
-        """The order that undoes this one."""
-        return np.argsort(self.order).astype(np.int64)
+
+class Seen(NamedTuple):
+    """Some pictures that are not flat, by their keys; one may come several times."""
+
+    pictures: Hashes
+    looks: Hashes
+    """A row of hashes each: of the whole picture first."""
 
 
 class Looks(NamedTuple):
-    """Hashes that are near another one, sorted, and the smallest hash of each one's component."""
+    """Pictures that are the same as another one, sorted, and the smallest key among those that are."""
 
-    hashes: Hashes
+    pictures: Hashes
     labels: Hashes
 
-    def label(self, hashes: Hashes) -> Hashes:
-        """The label of each hash: its own value where no other is near."""
-        if not len(self.hashes):
-            return hashes
-        at = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
-        return np.where(self.hashes[at] == hashes, self.labels[at], hashes)
+    def label(self, pictures: Hashes) -> Hashes:
+        """The label of each picture: its own key where no other is the same."""
+        if not len(self.pictures):
+            return pictures
+        at = np.minimum(np.searchsorted(self.pictures, pictures), len(self.pictures) - 1)
+        return np.where(self.pictures[at] == pictures, self.labels[at], pictures)
+
+
+def keys_of(digests: npt.NDArray[np.uint8]) -> Hashes:
+    """The keys of pictures: the first bytes of their files' digests, the lowest bit left free."""
+    found: Hashes = np.ascontiguousarray(digests[:, :8]).view("<u8")[:, 0] & ~_WHOLE
+    return found
 
 
 def turns(distance: int) -> list[Turn]:
@@ -61,42 +79,70 @@ def turns(distance: int) -> list[Turn]:
     return found
 
 
-def near_looks(hashes: Iterable[Hashes], count: int, distance: int, work: Path) -> Looks:
-    """The components of all hashes (at most ``count``, in batches) under "differ in at most ``distance`` bits"."""
+def near_looks(batches: Iterable[Seen], count: int, distance: int, work: Path) -> Hashes:
+    """Pairs of pictures with a hash that differs in at most ``distance`` bits, two columns; sorted, each once.
+
+    Args:
+        batches: the pictures.
+        count: how many they are at most.
+        distance: bits of 64.
+        work: a folder for what does not fit into memory.
+    """
     ways = turns(distance)
     share = partitions_for(count)
-    with Spill(work / "looks", len(ways) * share) as spill:
-        for batch in hashes:
-            once = distinct(batch)
+    with Spill(work / "looks", len(ways) * share, width=2) as spill:
+        for batch in batches:
+            pictures, first = np.unique(batch.pictures, return_index=True)
+            looks = np.ascontiguousarray(batch.looks[first])
+            marks = np.repeat(pictures, looks.shape[1])
+            marks[:: looks.shape[1]] |= _WHOLE
             for number, turn in enumerate(ways):
-                turned = np.empty_like(once)
-                partition = np.empty(len(once), np.int64)
-                _turn(once, turn.order, turned)
+                turned = np.empty_like(marks)
+                partition = np.empty(len(marks), np.int64)
+                _turn(looks.reshape(-1), turn.order, turned)
                 _partition(turned, turn.key_bits, share, number * share, partition)
-                spill.add(partition, turned[:, None])
-        edges = [_edges(spill.read(p)[:, 0], ways[p // share], distance) for p in range(spill.partitions)]
-    return _components(np.concatenate(edges))
+                spill.add(partition, np.column_stack([turned, marks]))
+        pairs = [_candidates(part, ways[p // share], distance) for p, part in enumerate(spill.each())]
+    return _distinct_rows(np.concatenate(pairs))
 
 
-def _edges(turned: Hashes, turn: Turn, distance: int) -> Hashes:
-    """A spanning forest of the near pairs of one partition, in the bits' own order: two columns."""
-    ordered = distinct(turned)
-    parents = np.arange(len(ordered))
-    pairs = np.empty((max(0, len(ordered) - 1), 2), np.uint64)
-    found = _compare(ordered, np.uint64(_BITS - turn.key_bits), distance, parents, pairs)
-    flat = np.ascontiguousarray(pairs[:found]).reshape(-1)
-    straight = np.empty_like(flat)
-    _turn(flat, turn.back(), straight)
-    return straight.reshape(-1, 2)
+def _distinct_rows(rows: Hashes) -> Hashes:
+    """Sorted rows of two numbers, each once."""
+    ordered: Hashes = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    fresh = np.ones(len(ordered), np.bool_)
+    fresh[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    return ordered[fresh]
 
 
-def _components(edges: Hashes) -> Looks:
-    hashes = distinct(edges.reshape(-1))
-    positions = np.searchsorted(hashes, edges)
-    parents = np.arange(len(hashes))
-    join_all(pairs_of(*positions.astype(np.uint64).T), parents)
+def _candidates(turned: Hashes, turn: Turn, distance: int) -> Hashes:
+    """The near pairs of one partition."""
+    ordered = _distinct_rows(turned)
+    room = 2 * len(ordered)
+    while True:
+        pairs = np.empty((room, 2), np.uint64)
+        found = _compare(ordered, np.uint64(_BITS - turn.key_bits), distance, pairs)
+        if found <= room:
+            return pairs[:found]
+        room = found
+
+
+def same_looks(pairs: Hashes, same: Callable[[int, int], bool]) -> Looks:
+    """Of candidate pairs those that a closer look finds to be the same, joined.
+
+    Pairs of pictures that are connected follow each other, so that a picture is looked at once for all of its pairs,
+    and those that others have joined already are not looked at.
+    """
+    pictures = distinct(pairs.reshape(-1))
+    places = np.searchsorted(pictures, pairs)
+    crowds, parents = np.arange(len(pictures)), np.arange(len(pictures))
+    join_all(pairs_of(*places.astype(np.uint64).T), crowds)
+    settle(crowds)
+    for at in np.argsort(crowds[places[:, 0]], kind="stable").tolist():
+        one, other = places[at].tolist()
+        if find(parents, one) != find(parents, other) and same(int(pairs[at, 0]), int(pairs[at, 1])):
+            join(parents, one, other)
     settle(parents)
-    return Looks(hashes, hashes[parents])
+    return Looks(pictures, pictures[parents])
 
 
 @compiled(types.void, UINT64S, INT64S, OUT_UINT64S)
@@ -117,28 +163,22 @@ def _partition(turned: Hashes, key_bits: int, share: int, first: int, partition:
         partition[i] = first + np.int64(key & np.uint64(share - 1))
 
 
-@inlined
-def _apart(one: np.uint64, other: np.uint64) -> np.uint64:
-    """In how many bits two hashes differ."""
-    x = one ^ other
-    x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (x * np.uint64(0x0101010101010101)) >> np.uint64(56)
-
-
-@compiled(types.int64, UINT64S, types.uint64, types.int64, OUT_INT64S, OUT_UINT64_ROWS)
-def _compare(
-    ordered: Hashes, rest_bits: np.uint64, distance: int, parents: npt.NDArray[np.int64], pairs: Hashes
-) -> int:
-    """Compare the hashes of each key with each other; the pairs that are near and were not joined yet."""
-    found, limit = 0, np.uint64(distance)
+@compiled(types.int64, UINT64_ROWS, types.uint64, types.int64, OUT_UINT64_ROWS)
+def _compare(ordered: Hashes, rest_bits: np.uint64, distance: int, pairs: Hashes) -> int:
+    """Write the near pairs of pictures among hashes with the same key, as far as there is room; how many there are."""
+    count, limit = 0, np.uint64(distance)
     for i in range(len(ordered)):
-        for j in range(i + 1, len(ordered)):
-            if (ordered[i] ^ ordered[j]) >> rest_bits:
+        found = 0
+        for j in range(i + 1, min(i + REACH, len(ordered))):
+            if (ordered[i, 0] ^ ordered[j, 0]) >> rest_bits or found == FEW:
                 break
-            if _apart(ordered[i], ordered[j]) <= limit and join(parents, i, j):
-                pairs[found, 0] = ordered[i]
-                pairs[found, 1] = ordered[j]
+            one, other = ordered[i, 1], ordered[j, 1]
+            if not (one | other) & _WHOLE or one >> _1 == other >> _1:
+                continue
+            if ones(ordered[i, 0] ^ ordered[j, 0]) <= limit:
+                if count < len(pairs):
+                    pairs[count, 0] = min(one, other) & ~_WHOLE
+                    pairs[count, 1] = max(one, other) & ~_WHOLE
                 found += 1
-    return found
+                count += 1
+    return count

@@ -23,16 +23,18 @@ from curator.compiled import (
     OUT_INT64S,
     OUT_UINT64_ROWS,
     OUT_UINT64S,
+    UINT32_ROWS,
     UINT32S,
     UINT64_ROWS,
+    UINT64S,
     Number,
     compiled,
 )
 from curator.duplicates.components import Pairs, both, find, join, join_all, pairs_of, settle
-from curator.duplicates.groups import Rows
+from curator.duplicates.groups import Ints, Rows
 from curator.duplicates.shingles import Small, shingles_of
-from curator.duplicates.spill import PARTITION, Entries, Spill, distinct, partitions_for
-from curator.duplicates.words import Hashes, stirred
+from curator.duplicates.spill import PARTITION, Block, Entries, Spill, distinct, partitions_for
+from curator.duplicates.words import Hashes, mix
 
 if TYPE_CHECKING:
     from curator.duplicates.words import Worded
@@ -83,9 +85,14 @@ def near_rows(
 
     ``texts`` gives the words of the nodes (sorted) that it is asked for, in any order.
     """
-    with Spill(work / "pairs", max(1, -(-count // PARTITION))) as pairs:
-        _find_candidates(banded, count, pairs, work)
-        return _compared(pairs, texts, rule, work)
+    parts = max(1, -(-count // PARTITION))
+    with Spill(work / "once", parts) as once:
+        with Spill(work / "pairs", parts) as pairs:
+            _find_candidates(banded, count, pairs, work)
+            for number, part in enumerate(pairs.each()):
+                found = distinct(part[:, 0])
+                once.add(np.full(len(found), number), found[:, None])
+        return _compared(once, texts, rule, work)
 
 
 def _find_candidates(banded: Iterable[Banded], count: int, pairs: Spill, work: Path) -> None:
@@ -94,22 +101,20 @@ def _find_candidates(banded: Iterable[Banded], count: int, pairs: Spill, work: P
     share = partitions_for(count)
     with contextlib.ExitStack() as stack:
         for batch in banded:
-            bands = batch.bands.shape[1]
+            rows, bands = batch.bands.shape
             if spill is None:
                 spill = stack.enter_context(Spill(work / "bands", bands * share, width=2))
-            keys = _salted(batch)
-            for band in range(bands):
-                key, second, third = (keys[:, (band + k) % bands].astype(np.uint64) for k in range(3))
-                partition = band * share + (key & np.uint64(share - 1)).astype(np.int64)
-                spill.add(partition, np.column_stack([(key << _32) | batch.nodes, (second << _32) | third]))
+            block = Block(np.empty((rows * bands, 2), np.uint64), np.zeros(bands * share + 1, np.int64))
+            _band_entries(batch.bands, batch.salt, batch.nodes, share, block.starts, block.entries)
+            spill.add_block(block)
         for entries in spill.each() if spill else ():
             found = _pairs_of_bucket(entries)
             pairs.add(((found >> _32) // np.uint64(PARTITION)).astype(np.int64), found[:, None])
 
 
 def _compared(pairs: Spill, texts: Callable[[Rows], Iterable[Texts]], rule: Rule, work: Path) -> Pairs:
-    """Of the candidate pairs, those that are near: as pairs of rows, enough to join all."""
-    ends = [distinct(end) for part in pairs.each() for end in both(distinct(part[:, 0]))]
+    """Of the candidate pairs, each once, those that are near: as pairs of rows, enough to join all."""
+    ends = [distinct(end) for part in pairs.each() for end in both(part[:, 0])]
     nodes = distinct(np.concatenate(ends))
     if not len(nodes):
         return nodes
@@ -124,10 +129,11 @@ def _compared(pairs: Spill, texts: Callable[[Rows], Iterable[Texts]], rule: Rule
             positions = np.searchsorted(nodes, batch.nodes)
             rows[positions] = batch.rows
             owners, values = shingles_of(batch.worded, rule.words)
-            owners = positions[owners]
-            shingles.add(group[owners], ((owners.astype(np.uint64) << _32) | values)[:, None])
+            partition, entries = np.empty(len(owners), np.int64), np.empty((len(owners), 1), np.uint64)
+            _shingle_entries(owners, values, positions, group, partition, entries)
+            shingles.add(partition, entries)
         for part in pairs.each():
-            local = pairs_of(*(np.searchsorted(nodes, end).astype(np.uint64) for end in both(distinct(part[:, 0]))))
+            local = pairs_of(*(np.searchsorted(nodes, end).astype(np.uint64) for end in both(part[:, 0])))
             grouped.add(group[(local >> _32).astype(np.int64)], local[:, None])
         for number in range(groups):
             near = _near(distinct(grouped.read(number)[:, 0]), shingles.read(number)[:, 0], rule.threshold)
@@ -135,7 +141,7 @@ def _compared(pairs: Spill, texts: Callable[[Rows], Iterable[Texts]], rule: Rule
     return np.concatenate(found)
 
 
-def _groups(pairs: Spill, nodes: Rows) -> tuple[npt.NDArray[np.int64], int]:
+def _groups(pairs: Spill, nodes: Rows) -> tuple[Ints, int]:
     """Which group each node belongs to, such that no pair lies in two; and how many groups there are."""
     roots = np.arange(len(nodes))
     for part in pairs.each():
@@ -159,14 +165,25 @@ def _near(pairs: Pairs, shingles: Hashes, threshold: float) -> Pairs:
     return pairs[kept.view(np.bool_)]
 
 
+@compiled(types.void, INT64S, UINT32S, INT64S, INT64S, OUT_INT64S, OUT_UINT64_ROWS)
+def _shingle_entries(
+    owners: Ints, values: Small, positions: Ints, group: Ints, partition: Ints, entries: Entries
+) -> None:
+    """Write ``node << 32 | shingle`` and the group of the node for every shingle; nodes by their positions."""
+    for i in range(len(owners)):
+        node = positions[owners[i]]
+        partition[i] = group[node]
+        entries[i, 0] = (np.uint64(node) << _32) | np.uint64(values[i])
+
+
 @compiled(types.void, INT64S, INT64S, INT64S, UINT32S, types.float64, OUT_INT64S, OUT_BYTES)
 def _compare(
-    one: npt.NDArray[np.int64],
-    other: npt.NDArray[np.int64],
-    starts: npt.NDArray[np.int64],
+    one: Ints,
+    other: Ints,
+    starts: Ints,
     shingles: Small,
     threshold: float,
-    parents: npt.NDArray[np.int64],
+    parents: Ints,
     kept: npt.NDArray[np.uint8],
 ) -> None:
     """Mark the pairs that are near, those apart that are joined by others already."""
@@ -188,21 +205,66 @@ def _compare(
             join(parents, a, b)
 
 
-def _salted(batch: Banded) -> npt.NDArray[np.uint32]:
-    keys = np.empty_like(batch.bands)
-    for band in range(keys.shape[1]):
-        keys[:, band] = (stirred(batch.bands[:, band].astype(np.uint64) ^ batch.salt) >> _32).astype(np.uint32)
-    return keys
+@compiled(types.void, UINT32_ROWS, UINT64S, UINT64S, types.int64, OUT_INT64S, OUT_UINT64_ROWS)
+def _band_entries(
+    bands: npt.NDArray[np.uint32], salt: Hashes, nodes: Rows, share: int, starts: Ints, entries: Entries
+) -> None:
+    """Write ``key << 32 | node`` and the two next keys for every band of every node, in the order of the partitions.
+
+    ``starts``, all 0 before, gets where each partition begins.
+    """
+    rows, count = bands.shape
+    keys, low = np.empty((rows, count + 2), np.uint32), np.uint32(share - 1)
+    for row in range(rows):
+        for band in range(count):
+            key = np.uint32(mix(np.uint64(bands[row, band]) ^ salt[row]) >> _32)
+            keys[row, band] = key
+            starts[band * share + np.int64(key & low) + 1] += 1
+        keys[row, count], keys[row, count + 1] = keys[row, 0], keys[row, 1 % count]
+    for before in range(count * share):
+        starts[before + 1] += starts[before]
+    following = starts.copy()
+    for row in range(rows):
+        for band in range(count):
+            key = keys[row, band]
+            partition = band * share + np.int64(key & low)
+            to = following[partition]
+            following[partition] += 1
+            entries[to, 0] = (np.uint64(key) << _32) | nodes[row]
+            entries[to, 1] = (np.uint64(keys[row, band + 1]) << _32) | np.uint64(keys[row, band + 2])
 
 
 def _pairs_of_bucket(entries: Entries) -> Pairs:
     """The candidate pairs of one partition."""
-    ordered, spare = entries, np.empty_like(entries)
+    seen = np.zeros(1 << (4 * len(entries) + 1).bit_length(), np.uint8)
+    shared = np.empty_like(entries)
+    ordered = shared[: _shared(entries, seen, shared)]
+    spare = np.empty_like(ordered)
     for shift in (32, 43, 54):
         _sort_digit(ordered, shift, spare)
         ordered, spare = spare, ordered
     pairs = np.empty(max(FEW, BESIDE + 1) * len(ordered), np.uint64)
     return distinct(pairs[: _emit(ordered, pairs)])
+
+
+@compiled(types.int64, UINT64_ROWS, OUT_BYTES, OUT_UINT64_ROWS)
+def _shared(entries: Entries, seen: npt.NDArray[np.uint8], shared: Entries) -> int:
+    """Write the entries whose key another one may have, in their order; how many there are.
+
+    Most keys are no other node's: marks in a small table (all 0 before) tell, and only the others are sorted. The
+    high bits of a key decide, because all of a partition may have the same low ones.
+    """
+    bits = np.uint64(64)
+    while np.uint64(1) << (np.uint64(64) - bits) < np.uint64(len(seen)):
+        bits -= np.uint64(1)
+    for i in range(len(entries)):
+        at = entries[i, 0] >> bits
+        seen[at] = min(seen[at] + 1, 2)
+    found: Number = 0
+    for i in range(len(entries)):
+        shared[found, 0], shared[found, 1] = entries[i, 0], entries[i, 1]
+        found += np.int64(seen[entries[i, 0] >> bits] == 2)
+    return int(found)
 
 
 @compiled(types.void, UINT64_ROWS, types.uint64, OUT_UINT64_ROWS)

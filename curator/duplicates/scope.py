@@ -13,7 +13,7 @@ from registry.identity import digest
 from registry.recipe import Alike, Dedup
 from registry.store import Home, is_finished
 
-VERSION = 1
+VERSION = 2
 NAME = "duplicates"
 
 
@@ -32,9 +32,9 @@ class Scope:
         return cls(tuple(by_name[name] for name in sorted(by_name)), wanted)
 
     def ways(self) -> list[Alike]:
-        """The ways of being the same, each after the way of being exactly the same that it contains."""
+        """The ways of being the same, each after the ways of being exactly the same that it contains."""
         wanted = self.wanted.ways()
-        exact = [Alike("exact" if way.text else None, "exact" if way.image else None) for way in wanted]
+        exact = sorted((way.exact() for way in wanted), key=lambda way: way.text != "identical")
         return list(dict.fromkeys(exact + wanted))
 
     def fingerprints(self) -> list[Fingerprint]:

@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
 from curator.batch import Batch
-from curator.compiled import BYTES, INT64S, OUT_UINT64_ROWS, UINT64S, compiled
+from curator.compiled import INT64S, OUT_UINT64_ROWS, UINT64S, compiled
 from curator.duplicates.components import Pairs, both, join_all, pairs_of, settle
+from curator.duplicates.fingerprints import SHA256_BYTES
 from curator.duplicates.groups import MAX_ROWS, Keyed, Nodes, Rows, group
-from curator.duplicates.near_looks import Looks, near_looks
+from curator.duplicates.looks import INSETS
+from curator.duplicates.near_looks import Looks, Seen, keys_of, near_looks, same_looks
 from curator.duplicates.near_text import Banded, Rule, Texts, near_rows
+from curator.duplicates.same_picture import Views, look_closely, same_picture
 from curator.duplicates.scope import Scope
 from curator.duplicates.spill import Entries, distinct
-from curator.duplicates.words import Hashes, mix, stirred, words_of
+from curator.duplicates.words import Hashes, mix, stirred, words_in_steps
 from curator.measure import sample_tables
 from registry.errors import Refusal
+from registry.images import ImageStore
 from registry.recipe import Alike
+from registry.store import Home
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Kind = TypeVar("Kind", bound=np.generic)
+_LOOKED_AT = 512
+"""Pictures that are kept in memory after a closer look."""
 _K1, _K2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
+
+
+class _Pictured(NamedTuple):
+    """The pictures of some rows, flat."""
+
+    digests: npt.NDArray[np.uint8]
+    hashes: Hashes
+    """A row of hashes each."""
+    flat: npt.NDArray[np.uint8]
+    starts: npt.NDArray[np.int64]
+    """For each row where its pictures begin; and one more."""
 
 
 @dataclass(frozen=True)
@@ -62,19 +81,21 @@ class Clustered:
         return found
 
 
-def search(scope: Scope, made: dict[str, list[Path]], work: Path) -> Clustered:
+def search(home: Home, scope: Scope, made: dict[str, list[Path]], work: Path) -> Clustered:
     """Find the clusters of a scope.
 
     Args:
+        home: where the pictures lie.
         scope: the samples and what counts as the same.
         made: fingerprint -> its folder for each samples folder of the scope.
         work: an empty folder for what does not fit into memory.
     """
-    return _Search(scope, made, work).run()
+    return _Search(home, scope, made, work).run()
 
 
 class _Search:
-    def __init__(self, scope: Scope, made: dict[str, list[Path]], work: Path) -> None:
+    def __init__(self, home: Home, scope: Scope, made: dict[str, list[Path]], work: Path) -> None:
+        self._home = home
         self._scope = scope
         self._files = {
             name: [p for f in folders for p in sorted(f.glob("part-*.parquet"))] for name, folders in made.items()
@@ -90,7 +111,7 @@ class _Search:
         """Search by every way and join what was found."""
         ways = self._scope.ways()
         if any(way.image == "near" for way in ways):
-            self._near = near_looks(self._looks(), self._rows, self._scope.wanted.distance, self._work)
+            self._near = self._same_pictures()
         pairs = [self._pairs(way) for way in ways]
         ends = [both(found) for found in pairs]
         rows = distinct(np.concatenate([end for two in ends for end in two]))
@@ -103,6 +124,10 @@ class _Search:
             join_all(pairs_of(*(at.astype(np.uint64) for at in positions)), parents)
         settle(parents)
         return self._named(rows, by, parents)
+
+    def _text_of(self, way: Alike) -> str:
+        """The fingerprint that says when texts are the same in a way."""
+        return "identical" if way.text == "identical" else self._text
 
     def _pairs(self, way: Alike) -> Pairs:
         """Pairs of rows that hold together all rows which are the same in this way."""
@@ -123,7 +148,7 @@ class _Search:
             count = next(iter(tables.values())).num_rows
             keys, applies = np.zeros((count, 2), np.uint64), np.ones(count, np.bool_)
             if way.text:
-                keys = _numbers(tables[self._text].column("digest"), np.uint64, 2)
+                keys = _numbers(tables[self._text_of(way)].column("digest").combine_chunks(), np.uint64, 2)
             if way.image:
                 labels, pictured = self._labels(way, tables)
                 keys = stirred((keys ^ labels).reshape(-1)).reshape(-1, 2)
@@ -139,7 +164,8 @@ class _Search:
             rows, found = reader.take(count)
             here = (rows - np.uint64(done)).astype(np.int64)
             done += count
-            bands = _numbers(tables[self._text].column("bands"), np.uint32, self._scope.wanted.banding().bands)
+            column = tables[self._text].column("bands").combine_chunks()
+            bands = _numbers(column, np.uint32, self._scope.wanted.banding().bands)
             salt = self._labels(way, tables)[0][:, 0] if way.image else np.zeros(count, np.uint64)
             yield Banded(found, bands[here], salt[here])
 
@@ -154,32 +180,63 @@ class _Search:
                     asked = wanted[at] == found
                     here = (rows[asked] - np.uint64(done)).astype(np.int64)
                     done += table.num_rows
-                    taken = table.take(here)
-                    yield Texts(found[asked], rows[asked], words_of(Batch(taken).texts, taken.num_rows))
+                    taken, nodes_here, rows_here = table.take(here), found[asked], rows[asked]
+                    for first, worded in words_in_steps(Batch(taken).texts, taken.num_rows):
+                        some = slice(first, first + len(worded.starts) - 1)
+                        yield Texts(nodes_here[some], rows_here[some], worded)
 
     def _labels(self, way: Alike, tables: dict[str, pa.Table]) -> tuple[Entries, npt.NDArray[np.bool_]]:
         """Two numbers a row that are equal where the pictures are the same, and whether it has any."""
         if way.image == "exact":
-            column = tables["pictures"].column("digest")
+            column = tables["pictures"].column("digest").combine_chunks()
             pictured = ~np.asarray(column.is_null())
             return np.where(pictured[:, None], _numbers(column, np.uint64, 2), np.uint64(0)), pictured
         assert self._near is not None
-        hashes, flat, starts = _lists(tables["looks"])
-        labels = np.empty((len(starts) - 1, 2), np.uint64)
-        _label(self._near.label(hashes), flat, starts, labels)
-        return labels, starts[1:] > starts[:-1]
+        seen = _pictured(tables["looks"])
+        labels = np.empty((len(seen.starts) - 1, 2), np.uint64)
+        _label(self._near.label(keys_of(seen.digests)), seen.starts, labels)
+        return labels, seen.starts[1:] > seen.starts[:-1]
 
-    def _looks(self) -> Iterator[Hashes]:
-        """The hashes of all pictures that have one."""
+    def _same_pictures(self) -> Looks:
+        pairs = near_looks(self._looks(), self._rows, self._scope.wanted.distance, self._work)
+        with contextlib.closing(ImageStore(self._home)) as images:
+            files = self._files_of(distinct(pairs.reshape(-1)))
+
+            @lru_cache(_LOOKED_AT)
+            def looked(picture: int) -> Views | None:
+                return look_closely(images.read(files[picture]))
+
+            def same(one: int, other: int) -> bool:
+                first, second = looked(one), looked(other)
+                return first is not None and second is not None and same_picture(first, second)
+
+            return same_looks(pairs, same)
+
+    def _looks(self) -> Iterator[Seen]:
+        """All pictures that have a look."""
+        for seen in self._pictured():
+            looks = seen.flat == 0
+            yield Seen(keys_of(seen.digests[looks]), seen.hashes[looks])
+
+    def _files_of(self, wanted: Hashes) -> dict[int, str]:
+        """The sha256 of the wanted pictures."""
+        found: dict[int, str] = {}
+        for seen in self._pictured():
+            keys = keys_of(seen.digests)
+            asked = np.isin(keys, wanted)
+            names = (digest.tobytes().hex() for digest in seen.digests[asked])
+            found.update(zip(keys[asked].tolist(), names, strict=True))
+        return found
+
+    def _pictured(self) -> Iterator[_Pictured]:
         for path in self._files["looks"]:
-            for table in sample_tables(path, ["hashes", "flat"]):
-                hashes, flat, _ = _lists(table)
-                yield hashes[flat == 0]
+            for table in sample_tables(path, ["pictures", "hashes", "flat"]):
+                yield _pictured(table)
 
     def _tables(self, way: Alike) -> Iterator[dict[str, pa.Table]]:
         """The fingerprints that a way reads, side by side: all were written in the same batches."""
         image = {"exact": "pictures", "near": "looks", None: None}[way.image]
-        names = [name for name in (self._text if way.text else None, image) if name]
+        names = [name for name in (self._text_of(way) if way.text else None, image) if name]
         for paths in zip(*(self._files[name] for name in names), strict=True):
             for tables in zip(*map(sample_tables, paths), strict=True):
                 assert len({table.num_rows for table in tables}) == 1, f"{paths[0].name}: batches of other sizes"
@@ -202,31 +259,29 @@ class _Search:
         return Clustered(rows, by, cluster, names)
 
 
-@compiled(types.void, UINT64S, BYTES, INT64S, OUT_UINT64_ROWS)
-def _label(hashes: Hashes, flat: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], labels: Entries) -> None:
-    """Write one label a row: of its pictures in their order; a flat picture is equal to itself alone."""
+@compiled(types.void, UINT64S, INT64S, OUT_UINT64_ROWS)
+def _label(pictures: Hashes, starts: npt.NDArray[np.int64], labels: Entries) -> None:
+    """Write one label a row: of its pictures in their order."""
     for row in range(len(labels)):
         first, second = _K1, _K2
         for i in range(starts[row], starts[row + 1]):
-            look = mix(hashes[i] + _K1) if flat[i] else hashes[i]
-            first = mix(first ^ look) * _K2
-            second = mix(second + look) * _K1
+            first = mix(first ^ pictures[i]) * _K2
+            second = mix(second + pictures[i]) * _K1
         labels[row, 0] = first
         labels[row, 1] = second
 
 
-def _lists(table: pa.Table) -> tuple[Hashes, npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """``(hashes, flat, starts)`` of the pictures of a batch; ``starts`` has one more."""
-    hashes = table.column("hashes").combine_chunks()
-    flat = table.column("flat").combine_chunks().flatten()
-    lengths = np.asarray(hashes.value_lengths()).astype(np.int64)
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    return np.asarray(hashes.flatten()), np.asarray(flat.cast("uint8")), starts
+def _pictured(table: pa.Table) -> _Pictured:
+    pictures = table.column("pictures").combine_chunks()
+    flat = np.asarray(table.column("flat").combine_chunks().flatten().cast("uint8"))
+    hashes = np.asarray(table.column("hashes").combine_chunks().flatten())
+    starts = np.concatenate([[0], np.cumsum(np.asarray(pictures.value_lengths()).astype(np.int64))])
+    digests = _numbers(pictures.flatten(), np.uint8, SHA256_BYTES)
+    return _Pictured(digests, hashes.reshape(-1, len(INSETS)), flat, starts)
 
 
-def _numbers(column: pa.ChunkedArray, kind: type[Kind], width: int) -> npt.NDArray[Kind]:
-    """The memory of a column of fixed-size values as so many numbers a row."""
-    values = column.combine_chunks()
+def _numbers(values: pa.Array, kind: type[Kind], width: int) -> npt.NDArray[Kind]:
+    """The memory of fixed-size values as so many numbers a row."""
     size = values.type.byte_width
     data = np.frombuffer(values.buffers()[1], np.uint8)[values.offset * size : (values.offset + len(values)) * size]
     return data.view(kind).reshape(-1, width)

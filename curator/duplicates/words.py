@@ -9,18 +9,21 @@ asks or answers.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from curator.batch import Texts
 from curator.compiled import (
     BYTES,
-    INT32S,
     INT64S,
     OUT_BYTES,
     OUT_INT64S,
+    OUT_UINT64_ROWS,
     OUT_UINT64S,
     TWO_INTS,
     UINT64S,
@@ -28,11 +31,12 @@ from curator.compiled import (
     compiled,
     inlined,
 )
+from curator.duplicates.ascii_blocks import classified
+from curator.kernels.bits import BLOCK, eight, lowest, zeros
+from curator.kernels.flat_text import character_at, flat_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from curator.batch import Texts
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -57,9 +61,13 @@ ASKS, ANSWERS = np.uint64(0x8BB84B93962EACC9), np.uint64(0x2D358DCCAA6C78A5)
 """Words that begin a message which asks, and one which answers."""
 _ROLES = np.array([ASKS, ANSWERS], np.uint64)
 _K1, _K2, _K3 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_ZERO, _ONE, _2, _3, _4, _5, _6, _7, _8 = (np.uint64(n) for n in range(9))
-_16, _24, _27, _29, _30, _31, _32, _56 = (np.uint64(n) for n in (16, 24, 27, 29, 30, 31, 32, 56))
-_ONES, _HIGH = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+_LAST = np.uint64(1 << 63)
+_ZERO, _ONE, _7, _8, _16, _27, _29, _30, _31, _63 = (np.uint64(n) for n in (0, 1, 7, 8, 16, 27, 29, 30, 31, 63))
+STEP = 1024
+"""Samples whose words are made at once."""
+_BEHIND = 2 * BLOCK
+ROOM = 3 * BLOCK
+"""Bytes that a plain text needs beside its own."""
 
 
 class Worded(NamedTuple):
@@ -116,24 +124,10 @@ def _stands_alone(code: int) -> bool:
     )
 
 
-@compiled(TWO_INTS, BYTES, types.int64, types.int64)
-def _character(data: npt.NDArray[np.uint8], at: Number, end: Number) -> tuple[Number, Number]:
-    """``(code point, bytes)`` of the character beyond ASCII that begins at ``at``."""
-    lead = np.int64(data[at])
-    length = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
-    length = min(length, end - at)
-    code = lead & (0x7F >> length)
-    for i in range(1, length):
-        code = (code << 6) | (np.int64(data[at + i]) & 0x3F)
-    return code, length
-
-
-@compiled(TWO_INTS, BYTES, types.int64, types.int64, OUT_BYTES, types.int64)
-def _long(
-    data: npt.NDArray[np.uint8], at: Number, end: Number, out: npt.NDArray[np.uint8], to: Number
-) -> tuple[Number, Number]:
+@compiled(TWO_INTS, BYTES, types.int64, OUT_BYTES, types.int64)
+def _long(data: npt.NDArray[np.uint8], at: Number, out: npt.NDArray[np.uint8], to: Number) -> tuple[Number, Number]:
     """Write the character beyond ASCII at ``at``; the next positions in ``data`` and in ``out``."""
-    code, length = _character(data, at, end)
+    code, length = character_at(data, at)
     alone = _stands_alone(code)
     if alone or _separates(code):
         out[to] = _SEPARATOR
@@ -178,7 +172,7 @@ def _slow(data: npt.NDArray[np.uint8], start: int, end: int, out: npt.NDArray[np
             to += 1
             at += 1
         elif kind == _LONG:
-            at, to = _long(data, at, end, out, to)
+            at, to = _long(data, at, out, to)
         else:
             to = _special(data, start, at, end, out, to)
             at += 1
@@ -187,69 +181,87 @@ def _slow(data: npt.NDArray[np.uint8], start: int, end: int, out: npt.NDArray[np
 
 @compiled(types.boolean, BYTES, types.int64, types.int64, OUT_BYTES)
 def _fast(data: npt.NDArray[np.uint8], start: int, end: int, out: npt.NDArray[np.uint8]) -> bool:
-    """What ``_slow`` does, many bytes at once; False when the text has a sign, or a character beyond ASCII, in it.
+    """What ``_slow`` does, 64 bytes at once; False when the text has a sign, a character beyond ASCII or "3.5" in it.
 
-    The bytes around the text are looked at too: ``_read`` sees to it that they are there.
+    So many bytes behind the text are read too: ``plain_text`` sees to it that they are there.
     """
-    texts, befores, afters = data[start:end], data[start - 1 : end - 1], data[start + 1 : end + 1]
-    special = np.uint8((data[start] == 45) | (data[end - 1] == 45))
-    for i in range(len(texts)):
-        c, before, after = texts[i], befores[i], afters[i]
-        lower = np.uint8(c | np.uint8(32))
-        letter = np.uint8(lower - np.uint8(97)) < np.uint8(26)
-        digit = np.uint8(c - np.uint8(48)) < np.uint8(10)
-        digits = (np.uint8(before - np.uint8(48)) < np.uint8(10)) & (np.uint8(after - np.uint8(48)) < np.uint8(10))
-        letters = (np.uint8(np.uint8(before | np.uint8(32)) - np.uint8(97)) < np.uint8(26)) & (
-            np.uint8(np.uint8(after | np.uint8(32)) - np.uint8(97)) < np.uint8(26)
-        )
-        point = (c == 44) | (c == 46)
-        sign = (c == 35) | (c == 36) | (c == 37) | (c == 38) | (c == 42) | (c == 43) | (c == 47)
-        sign = sign | ((c >= 60) & (c <= 62)) | (c == 64) | (c == 92) | (c == 94) | (c == 95) | (c == 124) | (c == 126)
-        special = np.uint8(special | np.uint8(sign | ((c == 45) & (not letters)) | (c >= 128) | (point & digits)))
-        out[i] = lower if letter else c if digit else np.uint8(_SEPARATOR)
-    return bool(special == 0)
+    special, before_letter, before_digit, before_point, before_hyphen = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
+    for at in range(start, end, BLOCK):
+        letters, digits, points, hyphens, others = classified(data, at, out, at - start)
+        if end - at < BLOCK:
+            inside = (_ONE << np.uint64(end - at)) - _ONE
+            letters, digits, points = letters & inside, digits & inside, points & inside
+            hyphens, others = hyphens & inside, others & inside
+        # of a point or hyphen at the end of a block the next one tells what follows
+        special |= others | (before_point & digits & _ONE) | (before_hyphen & ~letters & _ONE)
+        behind_digits = points & ((digits << _ONE) | before_digit)
+        special |= behind_digits & (digits >> _ONE)
+        special |= hyphens & ~(((letters << _ONE) | before_letter) & ((letters >> _ONE) | _LAST))
+        before_letter, before_digit = letters >> _63, digits >> _63
+        before_hyphen = hyphens >> _63
+        before_point = behind_digits >> _63
+    return bool((special | before_hyphen) == _ZERO)
+
+
+@compiled(types.int64, BYTES, types.int64, types.int64, OUT_BYTES)
+def plain_text(data: npt.NDArray[np.uint8], start: int, end: int, out: npt.NDArray[np.uint8]) -> int:
+    """Write ``data[start:end]`` in lower case, separators between its words and ``_BEHIND`` of them behind; its length.
+
+    ``out`` has room for three times the text, and ``ROOM``.
+    """
+    length: Number = end - start
+    if end + BLOCK > len(data) or not _fast(data, start, end, out):
+        length = _slow(data, start, end, out)
+    out[length : length + _BEHIND] = _SEPARATOR
+    return int(length)
 
 
 @inlined
-def _eight(text: npt.NDArray[np.uint8], at: np.uint64) -> np.uint64:
-    """Eight bytes as one number, the first one lowest; compiled to a single load."""
-    low = np.uint64(text[at]) | (np.uint64(text[at + _ONE]) << _8)
-    low |= (np.uint64(text[at + _2]) << _16) | (np.uint64(text[at + _3]) << _24)
-    high = np.uint64(text[at + _4]) | (np.uint64(text[at + _5]) << _8)
-    high |= (np.uint64(text[at + _6]) << _16) | (np.uint64(text[at + _7]) << _24)
-    return low | (high << _32)
+def _word(text: npt.NDArray[np.uint8], start: Number, size: Number) -> np.uint64:
+    """The number of a word: eight bytes after the other are multiplied in, and what is left with its length."""
+    at, hashed, left = np.uint64(start), _ZERO, np.uint64(size)
+    while left >= _16:
+        hashed = (hashed ^ eight(text, at)) * _K1
+        hashed ^= hashed >> _29
+        at += _8
+        left -= _8
+    first, second = eight(text, at), eight(text, at + _8)
+    further = (hashed ^ first) * _K1
+    further ^= further >> _29
+    long = left >= _8  # no branch: nobody can foresee it
+    hashed = further if long else hashed
+    rest = (second if long else first) & ((_ONE << (_8 * (left & _7))) - _ONE)
+    return mix((hashed ^ rest) * _K1 + (left & _7))
 
 
-@compiled(types.int64, OUT_BYTES, types.int64, OUT_UINT64S, types.int64)
+@compiled(types.int64, BYTES, types.int64, OUT_UINT64S, types.int64)
 def _split(text: npt.NDArray[np.uint8], length: int, words: Hashes, n: int) -> int:
     """Hash the words of a plain text into ``words`` from position ``n`` on; the position behind them.
 
-    Eight bytes are looked at together: subtracting one from each borrows into the high bit of the first that is 0.
+    A block of 64 bytes tells by one comparison where its separators are: where the words begin and end.
     """
-    text[length : length + 8] = _SEPARATOR
-    at, hashed, end = _ZERO, _ZERO, np.uint64(length)
-    while at < end:
-        eight = _eight(text, at)
-        zeros = (eight - _ONES) & ~eight & _HIGH
-        if zeros == _ZERO:
-            hashed = (hashed ^ eight) * _K1
-            hashed ^= hashed >> _29
-            at += _8
-            continue
-        before = ((zeros & (_ZERO - zeros)) >> _7) - _ONE
-        size = ((before & _ONES) * _ONES) >> _56
-        if (size | hashed) != _ZERO:
-            words[n] = mix((hashed ^ (eight & before)) * _K1 + size)
+    start, separated = np.int64(0), _ONE
+    for block in range(0, length + 1, BLOCK):
+        empty = zeros(text, block)
+        behind = (empty << _ONE) | separated
+        begins, ends = ~empty & behind, empty & ~behind
+        if separated:
+            start = block + np.int64(lowest(begins))
+            begins &= begins - _ONE
+        while ends:
+            words[n] = _word(text, start, block + np.int64(lowest(ends)) - start)
             n += 1
-            hashed = _ZERO
-        at += size + _ONE
+            ends &= ends - _ONE
+            start = block + np.int64(lowest(begins))
+            begins &= begins - _ONE
+        separated = empty >> _63
     return n
 
 
-@compiled(types.void, BYTES, INT32S, INT64S, INT64S, BYTES, OUT_UINT64S, OUT_INT64S)
+@compiled(types.void, BYTES, INT64S, INT64S, INT64S, BYTES, OUT_UINT64S, OUT_INT64S)
 def _read(
     data: npt.NDArray[np.uint8],
-    offsets: npt.NDArray[np.int32],
+    offsets: npt.NDArray[np.int64],
     sample: npt.NDArray[np.int64],
     message: npt.NDArray[np.int64],
     answer: npt.NDArray[np.uint8],
@@ -259,8 +271,8 @@ def _read(
     """Fill ``words`` and ``starts`` (one a sample, and one more)."""
     longest: Number = 0
     for part in range(len(sample)):
-        longest = max(longest, np.int64(offsets[part + 1] - offsets[part]))
-    plain = np.empty(3 * longest + 8, np.uint8)
+        longest = max(longest, offsets[part + 1] - offsets[part])
+    plain = np.empty(3 * longest + ROOM, np.uint8)
     n: Number = 0
     done: Number = 0
     for part in range(len(sample)):
@@ -270,21 +282,14 @@ def _read(
         if part == 0 or message[part] != message[part - 1]:
             words[n] = _ROLES[answer[part]]
             n += 1
-        start, end = offsets[part], offsets[part + 1]
-        length: Number = np.int64(end - start)
-        # a byte on either side is looked at on the fast path, and the text's own ends are not the array's
-        edge = start == 0 or end == len(data)
-        if start == end:
-            length = np.int64(0)
-        elif edge or not _fast(data, start, end, plain):
-            length = _slow(data, start, end, plain)
+        length = plain_text(data, offsets[part], offsets[part + 1], plain)
         n = _split(plain, length, words, n)
     while done < len(starts):
         starts[done] = n
         done += 1
 
 
-@compiled(types.void, UINT64S, INT64S, OUT_UINT64S)
+@compiled(types.void, UINT64S, INT64S, OUT_UINT64_ROWS)
 def _digest(words: Hashes, starts: npt.NDArray[np.int64], digests: Hashes) -> None:
     for row in range(len(starts) - 1):
         first, second = _K2, _K3
@@ -294,8 +299,8 @@ def _digest(words: Hashes, starts: npt.NDArray[np.int64], digests: Hashes) -> No
             second = (second + words[i]) * _K3
             second ^= second >> _31
         length = np.uint64(starts[row + 1] - starts[row])
-        digests[2 * row] = mix(first + length)
-        digests[2 * row + 1] = mix(second ^ length)
+        digests[row, 0] = mix(first + length)
+        digests[row, 1] = mix(second ^ length)
 
 
 @compiled(types.void, UINT64S, OUT_UINT64S)
@@ -311,9 +316,19 @@ def stirred(numbers: Hashes) -> Hashes:
     return found
 
 
+def words_in_steps(texts: Texts, samples: int) -> Iterator[tuple[int, Worded]]:
+    """``(first sample, words)`` of a few samples after the other: so few that their words stay near the processor."""
+    edges = np.searchsorted(texts.sample, np.arange(0, samples + STEP, STEP))
+    for number, (begin, end) in enumerate(itertools.pairwise(edges.tolist())):
+        first = number * STEP
+        sample, answer = texts.sample[begin:end] - first, texts.answer[begin:end]
+        some = Texts(texts.texts[begin:end], sample, answer, texts.message[begin:end])
+        yield first, words_of(some, min(STEP, samples - first))
+
+
 def words_of(texts: Texts, samples: int) -> Worded:
     """The words of a batch of so many samples."""
-    data, offsets = _buffers(_lower(texts.texts))
+    data, offsets = flat_text(lower_case(texts.texts))
     lengths = np.diff(offsets)
     words = np.empty(int(lengths.sum()) + len(lengths), np.uint64)
     starts = np.empty(samples + 1, np.int64)
@@ -322,25 +337,33 @@ def words_of(texts: Texts, samples: int) -> Worded:
 
 
 def digests_of(worded: Worded) -> npt.NDArray[np.uint64]:
-    """128 bits for each sample, as two numbers one after the other: equal where all words are equal."""
-    digests = np.empty(2 * (len(worded.starts) - 1), np.uint64)
+    """Two numbers for each sample: equal where all words are equal."""
+    digests = np.empty((len(worded.starts) - 1, 2), np.uint64)
     _digest(worded.words, worded.starts, digests)
     return digests
 
 
-def _lower(texts: pa.Array) -> pa.Array:
+@compiled(types.boolean, BYTES, INT64S, OUT_BYTES)
+def _beyond_ascii(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], marks: npt.NDArray[np.uint8]) -> bool:
+    """Mark the texts that have a character beyond ASCII; whether there is one."""
+    some = np.uint8(0)
+    for i in range(len(marks)):
+        text, together = data[offsets[i] : offsets[i + 1]], np.uint8(0)
+        for k in range(len(text)):
+            together |= text[k]
+        marks[i] = together >> 7
+        some |= marks[i]
+    return bool(some)
+
+
+def lower_case(texts: pa.Array) -> pa.Array:
     """Texts beyond ASCII in lower case and one Unicode form; ASCII is left to the kernels."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    beyond = pc.invert(pc.string_is_ascii(texts))
-    if not pc.any(beyond).as_py():
+    flat, marks = flat_text(texts), np.empty(len(texts), np.uint8)
+    if not _beyond_ascii(flat.data, flat.offsets, marks):
         return texts
+    beyond = pa.array(marks.view(np.bool_))
     changed = pc.utf8_lower(pc.utf8_normalize(texts.filter(beyond), form="NFKC"))
     return pc.replace_with_mask(texts, beyond, changed)
-
-
-def _buffers(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
-    """Bytes and offsets of an array of strings without nulls, not copied."""
-    _, offsets, data = texts.buffers()
-    numbers = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    return np.frombuffer(data if data is not None else b"", np.uint8), numbers

@@ -15,6 +15,7 @@ from registry.store import Home
 from tests.conftest import Curator
 from tests.curator.data_home import write_json
 from tests.curator.duplicate_home import chat, make_pictures, make_texts, pictured
+from tests.ray_cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
 WORDS = " ".join(f"word{i}" for i in range(40))
@@ -106,7 +107,7 @@ def test_the_tables_and_examples_are_printed(home: Home, curator: Curator) -> No
 @pytest.mark.parametrize(
     ("arguments", "status", "complaint"),
     [
-        (["mine", "--by", "near-txt"], 1, "'near-txt' is none of exact-text"),
+        (["mine", "--by", "near-txt"], 1, "'near-txt' is none of identical-text"),
         (["mine", "--by", "image+near-image"], 1, "nor one of text and one of image"),
         (["mine", "--against", "mine"], 1, "dataset 'mine': is compared against itself"),
         (["nobody"], 1, "nobody"),
@@ -165,3 +166,30 @@ def test_two_workers_as_a_process(home: Home, curator: Curator, tmp_path: Path) 
     command = [sys.executable, "-m", "curator", "dedup", "mine", "test", "--workers", "2", "--json"]
     child = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert json.loads(child.stdout) == found(curator, "mine", "test")
+
+
+@pytest.mark.xdist_group("ray")
+def test_places_leave_no_trace_in_the_bytes(
+    tmp_path: Path, ray_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts and pictures in several files, through the command: one worker, two, and a Ray of two nodes."""
+    monkeypatch.setattr("curator.normalise.ROWS_PER_GROUP", 4)
+    monkeypatch.setattr("curator.normalise.ROWS_PER_FILE", 8)
+    written = []
+    for number, on in enumerate(
+        (["--workers", "1"], ["--workers", "2"], ["--on", "ray", "--address", ray_cluster.address])
+    ):
+        home = Home(tmp_path / f"home-{number}")
+        rows = [WORDS, WORDS + " more", *(f"{text} {i % 7}" for i, text in enumerate([WORDS[:90]] * 20))]
+        make_texts(home, tmp_path, "mine", [chat(i, text) for i, text in enumerate(rows)], files=2)
+        make_pictures(home, tmp_path, "pics", [pictured(i, f"scene {i % 5}", i % 3, 90 - 10 * i) for i in range(6)])
+        by = [option for way in ("identical-text", "near-text+near-image", "near-image") for option in ("--by", way)]
+        command = [sys.executable, "-m", "curator", "dedup", "mine", "pics", *by, "--json", "--home", str(home.path)]
+        done = subprocess.run([*command, *on], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert {row["dataset"]: row["would go"] > 0 for row in told["datasets"]} == {"mine": True, "pics": True}
+        files = {path.relative_to(home.path): path for path in sorted(home.stage("measures").rglob("part-*.parquet"))}
+        written.append(({name: path.read_bytes() for name, path in files.items()}, told["ways"], told["datasets"]))
+    assert written[0] == written[1] == written[2]
+    assert len(written[0][0]) > 10

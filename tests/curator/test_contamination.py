@@ -19,7 +19,7 @@ from curator.contamination.account import account, subjects
 from curator.contamination.hits import hits, verdicts
 from curator.contamination.picture_index import near_pictures
 from curator.contamination.questions import BenchmarkTable, Looked, find_tables, parse_tables
-from curator.contamination.same_picture import look_closely, same_picture
+from curator.duplicates.same_picture import look_closely, same_picture
 from curator.mix import build_mix
 from curator.runner import Place
 from curator.samples import Samples, find_samples

@@ -176,7 +176,7 @@ def test_a_damaged_picture_is_compared_by_its_bytes(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     samples = make_pictures(home, tmp_path, "pics", [pictured(i, f"scene {i}", seed=1) for i in range(2)])
-    monkeypatch.setattr("curator.duplicates.looks.grey", lambda _picture: (_ for _ in ()).throw(OSError("broken")))
+    monkeypatch.setattr("curator.duplicates.looks.greys", lambda *_: (_ for _ in ()).throw(OSError("broken")))
     assert [len(one) for one in found_in(search(home, near("near-image"), samples))] == [2]
 
 
@@ -288,8 +288,12 @@ def test_a_search_that_was_killed_is_made_again_with_the_same_bytes(
     assert file_bytes(scope.folder(home, samples[0])) == kept
 
 
-def test_spilled_numbers_come_back_in_their_partitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spill, "_BLOCK", 50)
+@pytest.mark.parametrize("held", [0, 3000, 1 << 20])
+def test_spilled_numbers_come_back_in_their_partitions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    monkeypatch.setattr(spill, "_GATHERED", 50)
+    monkeypatch.setattr(spill, "HELD", held)
     chance = np.random.default_rng(0)
     added: dict[int, list[list[int]]] = defaultdict(list)
     with spill.Spill(tmp_path / "numbers", 5, width=2) as kept:
@@ -299,6 +303,10 @@ def test_spilled_numbers_come_back_in_their_partitions(tmp_path: Path, monkeypat
             kept.add(partition, entries)
             for number, entry in zip(partition.tolist(), entries.tolist(), strict=True):
                 added[number].append(entry)
+        kept.add_block(spill.Block(np.array([[1, 2], [3, 4]], np.uint64), np.array([0, 1, 1, 1, 2, 2])))
+        added[0].append([1, 2])
+        added[3].append([3, 4])
         assert [part.tolist() for part in kept.each()] == [added[number] for number in range(5)]
+        assert bool((tmp_path / "numbers").stat().st_size) == (held < 1 << 20), "what is few is not written"
         assert kept.read(3).tolist() == added[3], "again"
     assert list(tmp_path.iterdir()) == []

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 import itertools
+from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from curator.duplicates.looks import SIDE, look_at
-from curator.duplicates.near_looks import near_looks, turns
+from curator.duplicates.looks import SIDE, look_at, look_inside
+from curator.duplicates.near_looks import Seen, near_looks, same_looks, turns
+from curator.duplicates.same_picture import look_closely, same_picture
 
 Raster = Image.Image
 
@@ -108,14 +109,15 @@ def test_a_damaged_file_counts_as_flat() -> None:
     assert len(look_at([])[0]) == 0
 
 
-def by_all_pairs(hashes: npt.NDArray[np.uint64], distance: int) -> dict[int, int]:
-    """Each hash with the smallest of its component."""
-    ones = hashes.tolist()
-    label = {one: one for one in ones}
-    for _, a, b in itertools.product(ones, ones, ones):
-        if apart(a, b) <= distance:
-            label[a] = label[b] = min(label[a], label[b])
-    return label
+def by_all_pairs(looks: list[list[int]], distance: int) -> set[tuple[int, int]]:
+    """Pairs of pictures, by their numbers, of which a hash of one is near that of the other one, which is whole."""
+    pairs = itertools.combinations(range(len(looks)), 2)
+    return {
+        (a, b)
+        for a, b in pairs
+        if any(apart(x, looks[b][0]) <= distance for x in looks[a])
+        or any(apart(looks[a][0], x) <= distance for x in looks[b])
+    }
 
 
 @settings(max_examples=25, deadline=None)
@@ -124,13 +126,49 @@ def test_near_hashes_are_those_of_all_pairs(
     data: st.DataObject, distance: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     base = data.draw(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=4))
-    flips = data.draw(st.lists(st.tuples(st.sampled_from(base), st.sets(st.integers(0, 63), max_size=14)), max_size=8))
-    moved = [one ^ sum(1 << bit for bit in bits) for one, bits in flips]
-    hashes = np.array(base + moved, np.uint64)
-    cut = data.draw(st.integers(0, len(hashes)))
-    found = near_looks([hashes[cut:], hashes[:cut]], len(hashes), distance, tmp_path_factory.mktemp("looks"))
-    expected = by_all_pairs(hashes, distance)
-    assert dict(zip(hashes.tolist(), found.label(hashes).tolist(), strict=True)) == expected
+    near = st.tuples(st.sampled_from(base), st.sets(st.integers(0, 63), max_size=14))
+    hashes = near.map(lambda drawn: drawn[0] ^ sum(1 << bit for bit in drawn[1]))
+    looks = data.draw(st.lists(st.lists(hashes, min_size=3, max_size=3), min_size=1, max_size=8))
+    keys, rows = 2 * np.arange(1, len(looks) + 1, dtype=np.uint64), np.array(looks, np.uint64)
+    cut = data.draw(st.integers(0, len(looks)))
+    batches = [Seen(keys[cut:], rows[cut:]), Seen(keys[:cut], rows[:cut]), Seen(keys[:1], rows[:1])]
+    found = near_looks(batches, len(looks) + 1, distance, tmp_path_factory.mktemp("looks"))
+    assert [(a // 2 - 1, b // 2 - 1) for a, b in found.tolist()] == sorted(by_all_pairs(looks, distance))
+
+
+def test_a_closer_look_decides_and_is_taken_no_oftener_than_needed() -> None:
+    pairs = np.array([(2, 4), (2, 6), (4, 6), (8, 10), (10, 12), (20, 22)], np.uint64)
+    asked: list[tuple[int, int]] = []
+
+    def same(one: int, other: int) -> bool:
+        asked.append((one, other))
+        return (one, other) not in {(8, 10), (20, 22)}
+
+    found = same_looks(pairs, same)
+    keys = np.array([2, 4, 6, 8, 10, 12, 14, 20, 22], np.uint64)
+    assert found.label(keys).tolist() == [2, 2, 2, 8, 10, 10, 14, 20, 22]
+    assert (4, 6) not in asked, "they were joined by another one"
+    assert len(asked) == len(pairs) - 1
+
+
+def cropped(picture: Raster, share: float) -> Raster:
+    x, y = round(picture.width * share), round(picture.height * share)
+    return picture.crop((x, y, picture.width - x, picture.height - y))
+
+
+def test_a_picture_without_its_border_is_a_candidate_and_the_same(tmp_path: Path) -> None:
+    shares = (0.01, 0.02, 0.03, 0.04, 0.05)
+    files = [encoded(one) for seed in range(8) for one in (scene(seed), cropped(scene(seed), shares[seed % 5]))]
+    hashes, _ = look_inside(files)
+    keys = 2 * np.arange(1, len(files) + 1, dtype=np.uint64)
+    pairs = near_looks([Seen(keys, hashes)], len(files), 6, tmp_path)
+
+    def same(one: int, other: int) -> bool:
+        first, second = (look_closely(files[key // 2 - 1]) for key in (one, other))
+        return first is not None and second is not None and same_picture(first, second)
+
+    labels = same_looks(pairs, same).label(keys).tolist()
+    assert labels == [int(keys[i - i % 2]) for i in range(len(files))]
 
 
 @pytest.mark.parametrize("distance", range(13))

@@ -183,7 +183,7 @@ def test_a_published_recipe_builds_the_same_mix(home: Home, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("section", "complaint"),
     [
-        ({"by": ["near-txt"]}, "'near-txt' is none of exact-text, near-text, image, near-image"),
+        ({"by": ["near-txt"]}, "'near-txt' is none of identical-text, exact-text, near-text, image, near-image"),
         ({"by": ["exact-text+near-text"]}, "nor one of text and one of image"),
         ({"by": []}, "at least 1 item"),
         ({"threshold": "0"}, "greater than 0"),

@@ -12,13 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curator.batch import Texts
+from curator.duplicates.same_text import identical_digests, normal_digests
 from curator.duplicates.shingles import bands_of, shingles_of
-from curator.duplicates.words import SIGNS, Worded, digests_of, words_of
+from curator.duplicates.words import SIGNS, Worded, digests_of, words_in_steps, words_of
 from registry.recipe import Banding, Dedup
 
 ALONE = "漢字かなไ→🙂"
 GOLDEN_DIGESTS = ["01e8a2c5d3982900", "3efdd60c64889706", "d1a72b5e41df3c68", "b2ef1946a2c1d1c3"]
-GOLDEN_BANDS = [[2871459251, 2560082921], [3701682498, 3987237245]]
+GOLDEN_BANDS = [[452075362, 1765600971], [2370681317, 2625861978]]
+GOLDEN_IDENTICAL = ["f0fef8c9d097a61c", "2ef32407b34a1726", "f64657842278164b", "a306d8811e4c9443"]
+GOLDEN_NORMAL = ["df91a716e2a0c7f0", "2a939209e37d57d1", "049e683254dbbce4", "703f61d8cd280073"]
 BEYOND_SEPARATORS = "\u00a0“”—…、。"
 TEXT = st.text(alphabet=st.sampled_from(f"abCZ09 \n\t.,-!?'()\0+=%_éÉß{ALONE}{BEYOND_SEPARATORS}ﬁ"), max_size=24)
 CONVERSATION = st.lists(TEXT, min_size=1, max_size=4)
@@ -76,9 +79,56 @@ def test_words_are_those_of_the_definition(conversations: list[list[str]]) -> No
 @settings(max_examples=60, deadline=None)
 @given(conversations=st.lists(CONVERSATION, min_size=2, max_size=6))
 def test_digests_are_equal_where_the_words_are(conversations: list[list[str]]) -> None:
-    digests = [tuple(one) for one in digests_of(words(conversations)).reshape(-1, 2).tolist()]
-    for (a, first), (b, second) in itertools.combinations(zip(map(plain, conversations), digests, strict=True), 2):
+    digests = [tuple(one) for one in digests_of(words(conversations)).tolist()]
+    normal = [tuple(one) for one in normal_digests(flat(conversations), len(conversations)).tolist()]
+    for found in (digests, normal):
+        for (a, first), (b, second) in itertools.combinations(zip(map(plain, conversations), found, strict=True), 2):
+            assert (a == b) == (first == second)
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts=st.lists(TEXT, min_size=1, max_size=4), padding=st.integers(0, 70))
+def test_the_fast_path_reads_what_the_slow_one_reads(texts: list[str], padding: int) -> None:
+    """Only the last text of an array is read slowly: nothing is behind it."""
+    long = [("plain words, " * 6)[:padding] + text for text in texts]
+    behind = "much text behind it " * 10
+    found = split(words([[text] for text in (*long, behind)]))[:-1]
+    assert found == [split(words([[text]]))[0] for text in long]
+    normal = normal_digests(flat([[text] for text in (*long, behind)]), len(long) + 1)[:-1]
+    assert normal.tolist() == [normal_digests(flat([[text]]), 1)[0].tolist() for text in long]
+
+
+@settings(max_examples=60, deadline=None)
+@given(conversations=st.lists(CONVERSATION, min_size=2, max_size=6))
+def test_identical_texts_are_the_same_byte_for_byte(conversations: list[list[str]]) -> None:
+    digests = identical_digests(flat(conversations), len(conversations)).tolist()
+    for (a, first), (b, second) in itertools.combinations(zip(conversations, digests, strict=True), 2):
         assert (a == b) == (first == second)
+
+
+def test_who_speaks_and_how_a_message_is_cut_is_part_of_an_identical_text() -> None:
+    texts = pa.array(["one", "two", "one", "two", "onetwo", "one", "two"])
+    sample, message = np.array([0, 0, 1, 1, 2, 3, 3]), np.array([0, 1, 2, 2, 3, 4, 5])
+    answer = np.array([0, 1, 0, 0, 0, 1, 0], np.bool_)
+    digests = identical_digests(Texts(texts, sample, answer, message), 4)
+    assert len({tuple(one) for one in digests.tolist()}) == 4
+
+
+def test_samples_without_text_have_the_digests_of_nothing() -> None:
+    texts = Texts(pa.array(["a word"]), np.array([1]), np.zeros(1, np.bool_), np.array([0]))
+    for digests in (identical_digests(texts, 3), normal_digests(texts, 3)):
+        assert digests[[0, 2]].tolist() == [[0, 0], [0, 0]] != digests[1].tolist()
+
+
+@settings(max_examples=20, deadline=None)
+@given(conversations=st.lists(CONVERSATION, min_size=1, max_size=9), step=st.integers(1, 4))
+def test_words_in_steps_are_those_of_all_at_once(conversations: list[list[str]], step: int) -> None:
+    whole = split(words(conversations))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("curator.duplicates.words.STEP", step)
+        found = list(words_in_steps(flat(conversations), len(conversations)))
+    assert [first for first, _ in found] == list(range(0, len(conversations), step))
+    assert [one for _, worded in found for one in split(worded)] == whole
 
 
 @pytest.mark.parametrize(
@@ -101,10 +151,12 @@ def test_digests_are_equal_where_the_words_are(conversations: list[list[str]]) -
     ],
 )
 def test_what_counts_as_the_same_text(one: str, other: str, same: bool) -> None:
-    padding = "filler words around, so that the fast path is taken"
+    padding = "filler words around, more than are looked at together, so that the fast path is taken"
     for texts in ([one, other], [padding, one, padding, other, padding]):
-        digests = digests_of(words([[text] for text in texts])).reshape(-1, 2).tolist()
+        digests = digests_of(words([[text] for text in texts])).tolist()
         assert (digests[texts.index(one)] == digests[texts.index(other)]) == same
+        normal = normal_digests(flat([[text] for text in texts]), len(texts)).tolist()
+        assert (normal[texts.index(one)] == normal[texts.index(other)]) == same
 
 
 @settings(max_examples=60, deadline=None)
@@ -175,8 +227,11 @@ def test_the_default_banding_finds_what_it_must() -> None:
 def test_fingerprints_are_the_same_for_ever() -> None:
     """Golden values: another machine, Python or batch gives these; a change of them raises the versions."""
     worded = words([["What is 3.5 + 4? “Nothing”", "It is 7.5, of course."], ["漢字 école"]])
-    assert [f"{number:016x}" for number in digests_of(worded).tolist()] == GOLDEN_DIGESTS
+    assert [f"{number:016x}" for number in digests_of(worded).reshape(-1).tolist()] == GOLDEN_DIGESTS
     assert bands_of(worded, Banding(5, 2, 3)).tolist() == GOLDEN_BANDS
+    conversations = flat([["What is 3.5 + 4? “Nothing”", "It is 7.5, of course."], ["漢字 école"]])
+    for digests, golden in ((identical_digests, GOLDEN_IDENTICAL), (normal_digests, GOLDEN_NORMAL)):
+        assert [f"{number:016x}" for number in digests(conversations, 2).reshape(-1).tolist()] == golden
 
 
 def test_a_short_answer_must_be_the_same_and_a_long_one_nearly() -> None:

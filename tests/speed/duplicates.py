@@ -1,7 +1,7 @@
 """Deduplication against other deduplicators: CPU seconds side by side, recall, precision, and memory over rows.
 
     python -m tests.speed.duplicates --peers PYTHON --data-juicer PYTHON [--rows 200000] [--rounds 3]
-        [--only exact near recall whole pictures memory]
+        [--only exact near recall whole pictures planted memory]
 
 Peers live in environments of their own, because they pin libraries that do not go together:
 
@@ -10,10 +10,11 @@ Peers live in environments of their own, because they pin libraries that do not 
 
 All texts lie in memory when the clock starts, imports and compilation are done before, everything on one thread; peers
 and ours take turns, medians. Slow peers get the first rows only and are compared by rows per CPU second. What is
-compared: "exact" is words, digest and grouping of texts against polars hashing them as they are (it finds copies that
-are equal byte for byte; ours also those in other clothes) and against polars on texts that are normalised first; "near"
-is words, signatures, bands, candidates and their true similarity, on the banding of data-juicer (25 x 10), where every
-candidate is accepted as the others do; "pictures" is from file bytes to 64 bits. Exit status 1 when an aim is missed.
+compared: "exact" is digest and grouping of texts, of identical ones against polars hashing them as they are, of their
+normal form against polars on texts that are normalised first: the same question each time. "near" is words,
+signatures, bands, candidates and their true similarity, on the banding of data-juicer (25 x 10), where every candidate
+is accepted as the others do; "pictures" is from file bytes to 64 bits; "planted" is a table of recall and precision.
+Exit status 1 when an aim is missed.
 """
 
 from __future__ import annotations
@@ -42,17 +43,19 @@ from curator.batch import Texts as Flat
 from curator.duplicates.clusters import clusters
 from curator.duplicates.components import both
 from curator.duplicates.groups import Keyed, group
-from curator.duplicates.looks import look_at
+from curator.duplicates.looks import look_at, look_inside
 from curator.duplicates.near_text import Banded, Rule, Texts, near_rows
+from curator.duplicates.same_text import identical_digests, normal_digests
 from curator.duplicates.scope import Scope
 from curator.duplicates.shingles import bands_of, shingles_of
 from curator.duplicates.spill import distinct
-from curator.duplicates.words import Worded, digests_of, words_of
+from curator.duplicates.words import STEP, Worded, words_of
+from curator.measure import BATCH_ROWS
 from registry.recipe import Banding, Dedup
 from registry.store import Home
 from tests.speed.duplicate_corpus import Corpus, changed, corpus, photograph, write_photographs, write_samples
+from tests.speed.planted_copies import dressed, planted_pictures
 
-BATCH = 8192
 PEERS_BANDING = Banding(5, 25, 10)
 AIMS = {
     "polars": 0.8,
@@ -134,24 +137,29 @@ def seconds(run: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - begun, found
 
 
-def worded(texts: pa.Array) -> Iterator[tuple[int, Worded]]:
-    """``(first row, words)`` of each batch: every text is a sample of one message."""
-    for begin in range(0, len(texts), BATCH):
-        some = texts.slice(begin, BATCH)
+def parts(texts: pa.Array, size: int) -> Iterator[tuple[int, Flat]]:
+    """``(first row, texts)`` of so many at once: every text is a sample of one message."""
+    for begin in range(0, len(texts), size):
+        some = texts.slice(begin, size)
         rows = np.arange(len(some))
-        yield begin, words_of(Flat(some, rows, np.zeros(len(some), np.bool_), rows), len(some))
+        yield begin, Flat(some, rows, np.zeros(len(some), np.bool_), rows)
 
 
-def keyed(texts: pa.Array) -> Iterator[Keyed]:
-    """Digests of texts."""
-    for begin, words in worded(texts):
-        keys = digests_of(words).reshape(-1, 2)
-        yield Keyed(np.arange(begin, begin + len(keys), dtype=np.uint64), keys)
+def worded(texts: pa.Array) -> Iterator[tuple[int, Worded]]:
+    """``(first row, words)``, in the steps of the command."""
+    for begin, some in parts(texts, STEP):
+        yield begin, words_of(some, len(some.sample))
 
 
-def exact(texts: pa.Array, work: Path) -> int:
-    """Copies of another text."""
-    return len(group(keyed(texts), len(texts), work).pairs)
+def exact(texts: pa.Array, digests: Callable[[Flat, int], Any], work: Path) -> Any:
+    """Pairs of copies of one text, by these digests."""
+
+    def keyed() -> Iterator[Keyed]:
+        for begin, some in parts(texts, BATCH_ROWS):
+            rows = len(some.sample)
+            yield Keyed(np.arange(begin, begin + rows, dtype=np.uint64), digests(some, rows))
+
+    return group(keyed(), len(texts), work).pairs
 
 
 def near(texts: pa.Array, banding: Banding, threshold: float, work: Path) -> set[int]:
@@ -163,8 +171,8 @@ def near(texts: pa.Array, banding: Banding, threshold: float, work: Path) -> set
             yield Banded(np.arange(begin, begin + len(bands), dtype=np.uint64), bands, np.zeros(len(bands), np.uint64))
 
     def of(wanted: Any) -> Iterator[Texts]:
-        for begin in range(0, len(wanted), BATCH):
-            rows = wanted[begin : begin + BATCH]
+        for begin in range(0, len(wanted), STEP):
+            rows = wanted[begin : begin + STEP]
             for _, words in worded(texts.take(pa.array(rows))):
                 yield Texts(rows, rows, words)
 
@@ -210,11 +218,16 @@ def missed(table: Table) -> list[str]:
 def measure_exact(bench: Bench) -> list[str]:
     """Exact copies against polars."""
     print("exact, texts per CPU second:")
-    names = ["polars", "polars-normal"]
-    table = versus(names, lambda n: exact(bench.corpus(n).texts, bench.root), bench.reads, bench)
-    _, ours, theirs = table["polars"]["found"]
-    print(f"  copies: ours {ours:,}, polars {len(theirs):,}")
-    return missed(table)
+    tables = []
+    for name, digests in (("polars", identical_digests), ("polars-normal", normal_digests)):
+
+        def ours(rows: int, digests: Callable[[Flat, int], Any] = digests) -> int:
+            return len(exact(bench.corpus(rows).texts, digests, bench.root))
+
+        tables.append(versus([name], ours, bench.reads, bench))
+        _, mine, theirs = tables[-1][name]["found"]
+        print(f"  copies: ours {mine:,}, {name} {len(theirs):,}")
+    return [fault for table in tables for fault in missed(table)]
 
 
 def measure_near(bench: Bench) -> list[str]:
@@ -271,7 +284,7 @@ def measure_pictures(bench: Bench, count: int) -> list[str]:
     folder = bench.root / "pictures"
     files = write_photographs(folder, count)
     print(f"pictures of {sum(map(len, files)) / len(files) / 1000:.0f} kB, 640 x 480, per CPU second:")
-    table = versus(["imagehash"], lambda n: look_at(files[:n])[0].tolist(), lambda _: (folder, count), bench)
+    table = versus(["imagehash"], lambda n: look_inside(files[:n])[0][:, 0].tolist(), lambda _: (folder, count), bench)
     _, ours, theirs = table["imagehash"]["found"]
     bits = [(mine ^ int(other, 16)).bit_count() for mine, other in zip(ours, theirs, strict=True)]
     print(f"  bits that differ from ImageHash: mean {np.mean(bits):.3f}, most {max(bits)}")
@@ -288,6 +301,31 @@ def measure_pictures(bench: Bench, count: int) -> list[str]:
     false = sum(bits <= 6 for bits in between)
     print(f"  {len(between):,} pairs of other pictures: {false} within 6, least {min(between)}")
     return faults
+
+
+def measure_planted(bench: Bench, pictures: int) -> list[str]:
+    """Recall and precision of every way, among so many rows with planted copies and so many photographs."""
+    planted = bench.corpus(bench.rows)
+    copies = np.flatnonzero(planted.similarity == 1)
+    near_enough = np.flatnonzero((planted.similarity >= Dedup().threshold) & (planted.similarity < 1))
+    clothed = dressed(planted.texts, set(copies.tolist()))
+    table = []
+    for name, texts, digests in (
+        ("identical text", planted.texts, identical_digests),
+        ("exact text, other clothes", clothed, normal_digests),
+    ):
+        pairs = exact(texts, digests, bench.root)
+        table.append((name, copies, set(np.concatenate(both(pairs)).tolist()), planted))
+    found = near(planted.texts, Dedup().banding(), Dedup().threshold, bench.root)
+    table.append(("near text, similarity 0.8 and more", near_enough, found, planted))
+    print(f"planted among {bench.rows:,} texts and {pictures:,} photographs:")
+    faults = []
+    for name, wanted, rows, corpus_of in table:
+        recall = np.mean([row in rows for row in wanted.tolist()])
+        precision = len(rows & corpus_of.concerned()) / len(rows)
+        print(f"  {name:36} n {len(wanted):7,}  recall {recall:.4f}  precision {precision:.4f}", flush=True)
+        faults += [name] if recall < 0.95 or precision < 1 else []
+    return faults + planted_pictures(bench.root, pictures)
 
 
 def measure_whole(planted: Corpus, root: Path) -> list[str]:
@@ -326,8 +364,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pictures", type=int, default=400)
     parser.add_argument("--memory", type=int, nargs="+", default=[200_000, 1_000_000, 5_000_000])
-    parts = ("exact", "near", "recall", "whole", "pictures", "memory")
-    parser.add_argument("--only", nargs="+", choices=parts, default=parts)
+    names = ("exact", "near", "recall", "whole", "pictures", "planted", "memory")
+    parser.add_argument("--only", nargs="+", choices=names, default=names)
     asked = parser.parse_args()
     python = dict.fromkeys((*AIMS, "polars-normal"), asked.peers) | {"data-juicer": asked.data_juicer}
     pa.set_cpu_count(1)
@@ -340,6 +378,7 @@ def main() -> int:
             "recall": lambda: measure_recall(bench.corpus(asked.rows), root),
             "whole": lambda: measure_whole(bench.corpus(asked.rows), root),
             "pictures": lambda: measure_pictures(bench, asked.pictures),
+            "planted": lambda: measure_planted(bench, asked.pictures),
             "memory": lambda: measure_memory(root, asked.memory),
         }
         faults = [fault for name in asked.only for fault in steps[name]()]
