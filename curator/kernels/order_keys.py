@@ -130,7 +130,7 @@ def chain(texts: pa.Array, keys: Keys) -> None:
 @cache
 def _compiled() -> tuple[Any, Any]:
     """The loop, which other threads need not wait for, and what it lives in."""
-    from llvmlite import binding as llvm  # type: ignore[import-untyped]  # has no types
+    from llvmlite import binding as llvm
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
