@@ -34,8 +34,10 @@ from registry.store import RECORD, Home
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Talk = list[Message]
+
 AHEAD = 256
-"""Samples that a stream reads together."""
+"""Samples whose texts a stream reads together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Sample:
     dataset: str
     part: str | None
     category: str
-    messages: list[Message]
+    messages: Talk
     images: list[bytes]
     """Bytes of each picture file as published, in the order of the image parts of the messages."""
 
@@ -94,8 +96,15 @@ class Mix(ABC):
         """Samples."""
 
     @abstractmethod
+    def samples(self, positions: Sequence[int] | Indices) -> Iterator[Sample]:
+        """The samples at these positions of the mix, in this order; Refusal for what is missing or damaged.
+
+        Texts are read together, pictures when their sample is next: what is decoded at once is then still at hand.
+        """
+
     def read(self, positions: Sequence[int] | Indices) -> list[Sample]:
-        """The samples at these positions of the mix, in this order; Refusal for what is missing or damaged."""
+        """``samples``, all at once."""
+        return list(self.samples(positions))
 
     @abstractmethod
     def order(self, seed: int | None = None, together: int | None = None) -> Order:
@@ -118,7 +127,7 @@ class Mix(ABC):
         places = share.places(checked_start(start, order.samples, self.name).place, order.samples)
         for begin in range(0, len(places), ahead):
             these = places[begin : begin + ahead]
-            found = self.read(order.at(start.epoch, np.array(these, dtype=np.int64)))
+            found = self.samples(order.at(start.epoch, np.array(these, dtype=np.int64)))
             for place, sample in zip(these, found, strict=True):
                 yield Progress(start.epoch, place + 1), sample
 
@@ -154,9 +163,8 @@ def open_mix(where: str | Path, home: Home | None = None, *, check: bool = False
 
 
 def samples_of(
-    positions: Sequence[int], rows: pa.Table, messages: list[list[Message]], images: list[list[bytes]]
-) -> list[Sample]:
-    """Samples from the columns that all kinds of mixes have."""
-    names = ("id", "copy", "dataset", "part", "category")
-    columns = [rows.column(name).to_pylist() for name in names]
-    return list(map(Sample, positions, *columns, messages, images))
+    positions: Indices, rows: pa.Table, texts: list[Talk], images: Iterator[list[bytes]]
+) -> Iterator[Sample]:
+    """Samples of the columns that all kinds of mixes have; pictures are asked for one sample after another."""
+    columns = [rows.column(name).to_pylist() for name in ("id", "copy", "dataset", "part", "category")]
+    return map(Sample, positions.tolist(), *columns, texts, images)

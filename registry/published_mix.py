@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -96,17 +96,25 @@ class PublishedMix(Mix):
             return Order(len(self), seed)
         return Order(len(self), seed, Blocks(self._sizes, self._positions(), together))
 
-    def read(self, positions: Sequence[int] | Indices) -> list[Sample]:
-        """As ``Mix.read``."""
+    def samples(self, positions: Sequence[int] | Indices) -> Iterator[Sample]:
+        """As ``Mix.samples``."""
+        import pyarrow as pa
+
         wanted = np.asarray(positions, np.int64)
+        if not wanted.size:
+            return iter(())
         rows = self._row_at[wanted]
-        groups = np.searchsorted(self._begin, rows, side="right") - 1
-        found: dict[int, Sample] = {}
-        for number in np.unique(groups).tolist():
-            mine = np.flatnonzero(groups == number)
-            samples = self._read(number, rows[mine] - self._begin[number], wanted[mine])
-            found.update(zip(mine.tolist(), samples, strict=True))
-        return [found[place] for place in range(len(wanted))]
+        numbers = np.searchsorted(self._begin, rows, side="right") - 1
+        groups = {number: self._group(number) for number in np.unique(numbers).tolist()}
+        inner = rows - self._begin[numbers]
+        pieces = [group.texts.take(inner[numbers == number]) for number, group in groups.items()]
+        by_group = np.argsort(np.argsort(numbers, kind="stable"), kind="stable")
+        texts = pa.concat_tables(pieces).take(by_group)
+        places = zip(numbers.tolist(), inner.tolist(), strict=True)
+        images: Iterator[list[bytes]] = (groups[number].pictures(row) for number, row in places)
+        if self._check:
+            images = map(self._checked, numbers.tolist(), images, texts.column("images").to_pylist())
+        return samples_of(wanted, texts, texts.column("messages").to_pylist(), images)
 
     def _positions(self) -> Indices:
         """The position of each row, as the shards have them."""
@@ -114,22 +122,13 @@ class PublishedMix(Mix):
         found[self._row_at] = np.arange(len(found))
         return found
 
-    def _read(self, number: int, rows: Indices, positions: Indices) -> list[Sample]:
-        group = self._group(number)
-        texts = group.texts.take(rows)
-        images = [group.pictures(row) for row in rows.tolist()]
-        if self._check:
-            paths = texts.column("images").to_pylist()
-            for found, shown in zip(images, paths, strict=True):
-                self._compare(number, found, [picture["path"] for picture in shown])
-        return samples_of(positions.tolist(), texts, texts.column("messages").to_pylist(), images)
-
-    def _compare(self, number: int, images: list[bytes], paths: list[str]) -> None:
-        """The name of a picture is its sha256."""
-        for data, path in zip(images, paths, strict=True):
-            if hashlib.sha256(data).hexdigest() != path.partition(".")[0]:
+    def _checked(self, number: int, images: list[bytes], shown: list[dict[str, str]]) -> list[bytes]:
+        """Pictures, each compared with its name, which is its sha256."""
+        for data, picture in zip(images, shown, strict=True):
+            if hashlib.sha256(data).hexdigest() != picture["path"].partition(".")[0]:
                 where = self._shards[self._groups[number][0]].file.where
-                raise Refusal(where, f"picture {path[:12]} is damaged", "bring the shard again")
+                raise Refusal(where, f"picture {picture['path'][:12]} is damaged", "bring the shard again")
+        return images
 
     def _group(self, number: int) -> _Group:
         """A row group, opened or still open."""
@@ -205,8 +204,9 @@ def _open_group(shard: _Shard, number: int) -> _Group:
             start, stop = _span(row_group)
             data = file.between(start, stop)
             texts = _columns(_Piece(file.size, start, data), shard.footer, number, list(_TEXT))
+        texts.validate(full=True)  # a changed byte may leave text that is none
         starts, lengths = plain_values(memoryview(data)[begin - start : end - start])
-    except (pa.ArrowException, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(file, " ".join(str(error).split())) from None
     images = texts.column("images").combine_chunks()
     first = np.asarray(images.offsets, np.int64)

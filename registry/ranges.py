@@ -45,8 +45,11 @@ class RangedFile:
 
     def _between(self, start: int, stop: int) -> bytes:
         if self.local:
-            with Path(self.where).open("rb", buffering=0) as file:
-                data = os.pread(file.fileno(), stop - start, start)
+            descriptor = os.open(self.where, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                data = os.pread(descriptor, stop - start, start)
+            finally:
+                os.close(descriptor)
         else:
             system, path = file_system(self.where)
             data = bytes(system.cat_file(path, start=start, end=stop))

@@ -7,7 +7,7 @@ columns, which processes that are forked later share. Pictures are one positione
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,13 +50,13 @@ class StoredMix(Mix):
         """As ``Mix.order``."""
         return Order(len(self), seed)
 
-    def read(self, positions: Sequence[int] | Indices) -> list[Sample]:
-        """As ``Mix.read``."""
+    def samples(self, positions: Sequence[int] | Indices) -> Iterator[Sample]:
+        """As ``Mix.samples``."""
         wanted = np.asarray(positions, np.int64)
         rows = self._rows.take(wanted)
         shown = rows.column("images").to_pylist()
-        images = [[self._picture(image["sha256"]) for image in found] for found in shown]
-        return samples_of(wanted.tolist(), rows, self._reader.messages(rows), images)
+        images = ([self._picture(image["sha256"]) for image in found] for found in shown)
+        return samples_of(wanted, rows, self._reader.messages(rows), images)
 
     def _picture(self, sha256: str) -> bytes:
         data = self._images.read(sha256)
