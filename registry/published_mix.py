@@ -23,6 +23,7 @@ from registry.mix_stream import Mix, Sample, samples_of
 from registry.permutation import Blocks, Indices, Order
 from registry.picture_pages import PICTURES, picture_chunk, plain_values
 from registry.ranges import RangedFile, pinned, ranged_files
+from registry.sample import message_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -204,6 +205,7 @@ def _open_group(shard: _Shard, number: int) -> _Group:
             start, stop = _span(row_group)
             data = file.between(start, stop)
             texts = _columns(_Piece(file.size, start, data), shard.footer, number, list(_TEXT))
+        texts = texts.cast(_text_schema())
         texts.validate(full=True)  # a changed byte may leave text that is none
         starts, lengths = plain_values(memoryview(data)[begin - start : end - start])
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -216,6 +218,16 @@ def _open_group(shard: _Shard, number: int) -> _Group:
     if file.local:
         return _Group(texts, first - first[0], starts, lengths, file.between, texts.nbytes)
     return _Group(texts, first - first[0], starts - start, lengths, lambda a, b: data[a:b], texts.nbytes + len(data))
+
+
+def _text_schema() -> pa.Schema:
+    """What the texts of a row group are, once they are read."""
+    import pyarrow as pa
+
+    fields: list[Any] = [(name, pa.string()) for name in ("id", "dataset", "part", "category")]
+    fields.insert(1, ("copy", pa.int32()))
+    shown = pa.list_(pa.struct([("path", pa.string())]))
+    return pa.schema([*fields, ("messages", pa.list_(message_type())), ("images", shown)])
 
 
 def _span(group: pq.RowGroupMetaData) -> tuple[int, int]:

@@ -47,7 +47,8 @@ def test_a_folder_and_a_store_give_what_the_home_gives(mixes: Mixes, far: str) -
 
 
 def test_the_same_order_wherever_it_lies(mixes: Mixes, far: str) -> None:
-    read = [[s.id for _, s in mix.stream(mix.order(3))] for mix in map(open_mix, (mixes.folder, mixes.shards, far))]
+    there = [open_mix(where) for where in (mixes.folder, mixes.shards, far)]
+    read = [[sample.id for _, sample in mix.stream(mix.order(3))] for mix in there]
     assert read[0] == read[1] == read[2]
 
 
@@ -185,7 +186,7 @@ def test_other_parquet_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_several_pictures_none_and_empty_ones(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "id": f"{number}",
             "copy": 0,
@@ -225,7 +226,7 @@ def test_a_hub_that_fails_now_and_then(
     """In a process of its own, as the Hub's client reads its address once."""
     monkeypatch.setenv("HF_TOKEN", WRITE_TOKEN)
     wish = Wish("acme/read", endpoint=hub.url, shard_bytes=100_000)
-    to = Destination("acme/read", hub.url, [].append, attempts=3, first_wait_s=0.01)
+    to = Destination("acme/read", hub.url, list[str]().append, attempts=3, first_wait_s=0.01)
     done = publish(mixes.home, plan_publication(mixes.home, mixes.folder, wish, to), to)
     environment = {**os.environ, **hub.environment(tmp_path)}
 

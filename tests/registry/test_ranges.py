@@ -41,7 +41,7 @@ def flaky(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     fsspec.register_implementation("flaky", Flaky, clobber=True)
     fsspec.filesystem("flaky").pipe_file("/folder/letters.txt", b"abcdefghijklmnopqrstuvwxyz")
     pauses: list[float] = []
-    monkeypatch.setattr(ranges.time, "sleep", pauses.append)
+    monkeypatch.setattr("registry.ranges.time.sleep", pauses.append)
     yield pauses
     Flaky.troubles.clear()
     fsspec.filesystem("flaky").rm("/folder", recursive=True)

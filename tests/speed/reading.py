@@ -23,6 +23,7 @@ import tempfile
 import time
 import types
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,18 +120,17 @@ def our_methods(root: Path, home: Home, folder: Path) -> dict[str, Callable[[], 
     publish(home, folder, root / "published")
     found: dict[str, Callable[[], Pictures]] = {}
     for name, mix in (("home", open_mix(folder)), ("published", open_mix(root / "published"))):
-        found[f"ours, {name}, stream"] = lambda mix=mix: ours(mix, mix.order())
-        found[f"ours, {name}, random"] = lambda mix=mix: ours(mix, mix.order(7))
-        found[f"ours, {name}, one by one"] = lambda mix=mix: one_by_one(mix)
+        found[f"ours, {name}, stream"] = partial(ours, mix, mix.order())
+        found[f"ours, {name}, random"] = partial(ours, mix, mix.order(7))
+        found[f"ours, {name}, one by one"] = partial(one_by_one, mix)
     checked = open_mix(folder, check=True)
-    found["ours, home, stream, sha256 checked"] = lambda: ours(checked, checked.order())
+    found["ours, home, stream, sha256 checked"] = partial(ours, checked, checked.order())
     return found
 
 
 def webdataset_methods(root: Path, mix: Mix) -> dict[str, Callable[[], Pictures]]:
     """Tars of a thousand samples."""
-    import webdataset
-
+    webdataset = importlib.import_module("webdataset")
     (root / "wds").mkdir()
     with webdataset.ShardWriter(f"file:{root}/wds/%05d.tar", maxcount=1000, verbose=0) as writer:
         for _, sample in mix.stream(mix.order()):
@@ -188,8 +188,7 @@ def litdata_methods(root: Path, mix: Mix) -> dict[str, Callable[[], Pictures]]:
 def decoder(name: str) -> Decode:
     """RGB of a whole JPEG."""
     if name == "simplejpeg":
-        import simplejpeg
-
+        simplejpeg = importlib.import_module("simplejpeg")
         return lambda data: simplejpeg.decode_jpeg(data, colorspace="RGB")
     return lambda data: np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
