@@ -1,4 +1,4 @@
-"""Where every picture of a data home lies, in arrays: 54 bytes a picture, and no Python object for any."""
+"""Where every picture of a data home lies, in arrays: 56 bytes a picture, and no Python object for any."""
 
 from __future__ import annotations
 

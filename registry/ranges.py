@@ -67,7 +67,7 @@ def is_address(where: str) -> bool:
 
 def file_system(where: str) -> tuple[Any, str]:
     """The fsspec file system of an address and the path there. fsspec keeps one for each process."""
-    import fsspec  # type: ignore[import-untyped]
+    import fsspec  # type: ignore[import-untyped]  # ships none
 
     try:
         system, path = fsspec.core.url_to_fs(where)

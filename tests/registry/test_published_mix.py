@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec  # type: ignore[import-untyped]
+import fsspec  # type: ignore[import-untyped]  # ships none
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -74,7 +74,7 @@ def test_far_away_every_row_group_comes_once_in_one_piece(far: str) -> None:
     mix = open_mix(far)
     asked = counted(mix)
     assert len(list(mix.stream(mix.order(2, together=2), ahead=10))) == 90
-    groups = len(mix._groups)  # type: ignore[attr-defined]
+    groups = len(mix._groups)  # type: ignore[attr-defined]  # of this kind of mix
     assert len(asked) == len(set(asked)) == groups == 6
 
 

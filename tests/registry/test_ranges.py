@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec  # type: ignore[import-untyped]
+import fsspec  # type: ignore[import-untyped]  # ships none
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
+from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]  # ships none
 
 from registry import ranges
 from registry.errors import Refusal
 from registry.ranges import RangedFile, pinned, ranged_files
 
 
-class Flaky(MemoryFileSystem):  # type: ignore[misc]
+class Flaky(MemoryFileSystem):  # type: ignore[misc]  # untyped base
     """A store of fsspec that answers as it is told to before it answers well."""
 
     protocol = "flaky"

@@ -154,7 +154,7 @@ def mds_methods(root: Path, mix: Mix) -> dict[str, Callable[[], Pictures]]:
         sys.modules[name] = module
     for name in ("transforms", "datasets"):
         setattr(sys.modules["torchvision"], name, sys.modules[f"torchvision.{name}"])
-    sys.modules["torchvision.transforms"].functional = sys.modules["torchvision.transforms.functional"]  # type: ignore[attr-defined]
+    sys.modules["torchvision.transforms"].functional = sys.modules["torchvision.transforms.functional"]  # type: ignore[attr-defined]  # a stub
     streaming = importlib.import_module("streaming")
     with streaming.MDSWriter(out=str(root / "mds"), columns={"jpg": "bytes", "messages": "json"}) as writer:
         for _, sample in mix.stream(mix.order()):
