@@ -10,6 +10,7 @@ installed: webdataset, mosaicml-streaming (a stub stands for torchvision, which 
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import importlib.util
 import io
@@ -239,6 +240,8 @@ def main() -> int:
 def report(methods: dict[str, Callable[[], Pictures]], samples: int, rounds: int, decode: Decode) -> int:
     """Samples per CPU second with and without decoding, and the share of decoding alone."""
     measure(methods, samples, None)  # everything is opened and in the page cache
+    gc.collect()
+    gc.freeze()  # or each method would pay for looking through what all of them imported
     plain = [measure(methods, samples, None) for _ in range(rounds)]
     found = [measure(methods, samples, decode) for _ in range(rounds)]
     share = {name: statistics.median(one["decode alone"] / one[name] for one in found) for name in methods}
