@@ -35,7 +35,7 @@ _BATCH = 256
 
 
 @dataclass(frozen=True)
-class PublishedMix:
+class PublishedFiles:
     """The files of a published mix in a folder."""
 
     folder: Path
@@ -46,7 +46,7 @@ class PublishedMix:
     """False for a recipe with the ids of its rows alone."""
 
     @classmethod
-    def open(cls, folder: Path) -> PublishedMix:
+    def open(cls, folder: Path) -> PublishedFiles:
         """Read the account of a published mix; raises Refusal for a folder that is none."""
         try:
             info = MixInfo.model_validate_json((folder / MIX_FILE).read_bytes())
@@ -95,7 +95,7 @@ def is_repository(name: str) -> bool:
 class Downloaded:
     """A published mix of a Hub: its files, or its account alone, and the commit."""
 
-    mix: PublishedMix
+    mix: PublishedFiles
     commit: str
 
 
@@ -118,7 +118,7 @@ def fetch_published(
     into = home.path / DOWNLOADS / f"{repo.replace('/', '--')}@{listing.commit[:12]}"
     into.mkdir(parents=True, exist_ok=True)
     download(repo, listing.commit, [MIX_FILE, PUBLICATION_FILE] if account else None, into, endpoint)
-    return Downloaded(PublishedMix.open(into), listing.commit)
+    return Downloaded(PublishedFiles.open(into), listing.commit)
 
 
 def forget(downloaded: Downloaded) -> None:

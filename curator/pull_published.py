@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from curator.published import PublishedMix, fetch_published, forget
+from curator.published import PublishedFiles, fetch_published, forget
 from registry.card import Card, card_files, load_card
 from registry.discovery import checked_name
 from registry.errors import Refusal
@@ -55,7 +55,7 @@ def _free_name(home: Home, repo: str) -> str:
     raise Refusal(repo, what, "pull it into another --home")
 
 
-def _card(name: str, repo: str, commit: str, mix: PublishedMix) -> Card:
+def _card(name: str, repo: str, commit: str, mix: PublishedFiles) -> Card:
     """What is established about a published mix: its rows by dataset, part and category."""
     parts = [_part(said) for said in mix.parts()]
     return Card.model_validate(

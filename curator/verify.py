@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from curator.export import published_schema
 from curator.mix import content_digest, draw_mix
-from curator.published import PublishedMix
+from curator.published import PublishedFiles
 from curator.published_recipe import RECIPE_FILE, recipe_files
 from curator.resolve import Group, Resolver
 from registry.damage import table_of
@@ -75,7 +75,7 @@ def check_mix(home: Home, reader: MixReader, *, recipe: bool, advance: Advance) 
         yield _recipe(home, reader.info, rows)
 
 
-def check_published(home: Home, published: PublishedMix, *, recipe: bool, advance: Advance) -> Iterator[Check]:
+def check_published(home: Home, published: PublishedFiles, *, recipe: bool, advance: Advance) -> Iterator[Check]:
     """The checks of a published mix: its pictures are in its rows, and looked at with them."""
     yield _files(published)
     rows = published.rows()
@@ -91,7 +91,7 @@ def check_published(home: Home, published: PublishedMix, *, recipe: bool, advanc
         yield _recipe(home, published.info, rows)
 
 
-def _files(published: PublishedMix) -> Check:
+def _files(published: PublishedFiles) -> Check:
     """Whether every shard is the file that ``publication.json`` lists."""
     import pyarrow.parquet as pq
 
@@ -183,7 +183,7 @@ def _pictures(home: Home, rows: pa.Table) -> Check:
     return Check("pictures", Verdict.EQUAL, len(names))
 
 
-def _contents(published: PublishedMix, advance: Advance) -> Iterator[Check]:
+def _contents(published: PublishedFiles, advance: Advance) -> Iterator[Check]:
     """Whether the content of each published row gives its id; pictures are named by what their bytes give."""
     rows = pictures = 0
     for path in sorted(published.shards):

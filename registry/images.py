@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,7 @@ from registry.errors import Refusal
 from registry.identity import digest, short
 from registry.image_decoder import MAX_PIXELS, BadImage, decoded
 from registry.image_header import whole_picture
+from registry.image_index import SUM, ImageIndex
 from registry.store import Home, fsync
 
 if TYPE_CHECKING:
@@ -77,45 +79,43 @@ class ImageStore:
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self._places: dict[str, Place] = {}
-        self._sizes: dict[str, tuple[int, int]] = {}
+        self._index = ImageIndex()
         self._files: dict[str, int] = {}
-        self._seen: set[str] = set()
         self.refresh()
 
     def refresh(self) -> None:
         """Take in shards that were added since."""
         if not self.home.images.is_dir():
             return
-        for index in sorted(self.home.images.glob("*.parquet")):
-            tar = index.with_suffix(".tar")
-            if index.stem in self._seen or not tar.is_file():
-                continue
-            self._seen.add(index.stem)
-            columns = read_index(index).to_pydict()
-            shas = columns["sha256"]
-            sums = columns.get(_SUM, [None] * len(shas))
-            for i, sha in enumerate(shas):
-                self._places.setdefault(sha, Place(index.stem, columns["offset"][i], columns["length"][i], sums[i]))
-                self._sizes.setdefault(sha, (columns["width"][i], columns["height"][i]))
+        indexes = sorted(self.home.images.glob("*.parquet"))
+        fresh = [path for path in indexes if path.stem not in self._index and path.with_suffix(".tar").is_file()]
+        self._index.add((path.stem, read_index(path)) for path in fresh)
 
     def __contains__(self, sha256: str) -> bool:
-        return sha256 in self._places
+        return self._index.find(sha256) is not None
 
     def ref(self, sha256: str) -> ImageRef:
         """The reference of a stored picture (KeyError when it is not here)."""
-        return ImageRef(sha256, *self._sizes[sha256])
+        found = self.find(sha256)
+        if found is None:
+            raise KeyError(sha256)
+        return found
+
+    def find(self, sha256: str) -> ImageRef | None:
+        """The reference of a picture, None when it is not stored."""
+        found = self._index.find(sha256)
+        return None if found is None else ImageRef(sha256, found.width, found.height)
 
     def locate(self, sha256: str) -> Place:
         """Where a picture lies; raises Refusal when it is not in the store."""
-        try:
-            return self._places[sha256]
-        except KeyError:
+        found = self._index.find(sha256)
+        if found is None:
             raise Refusal(
                 f"image {sha256[:12]}",
                 "is not in the image store",
                 "pull its dataset again with 'curator pull'",
-            ) from None
+            )
+        return Place(found.shard, found.offset, found.length, found.crc32)
 
     def read(self, sha256: str) -> bytes:
         """The file bytes of a picture, as they were published."""
@@ -157,7 +157,11 @@ class ImageStore:
         if kept is not None:
             yield kept
             return
-        descriptor = os.open(self.home.images / f"{shard}.tar", os.O_RDONLY | os.O_CLOEXEC)
+        path = self.home.images / f"{shard}.tar"
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise damaged_shard(path, "is missing") from None
         if len(self._files) < OPEN_SHARDS and self._files.setdefault(shard, descriptor) == descriptor:
             yield descriptor
             return
@@ -201,14 +205,14 @@ class ImageWriter:
     def add(self, data: bytes | memoryview, *, min_side: int = 1) -> ImageRef:
         """Store picture bytes once; raises BadImage when they are no usable picture, or one with a shorter side."""
         sha = hashlib.sha256(data).hexdigest()
-        known = self._fresh.get(sha) or (self._store.ref(sha) if sha in self._store else None)
+        known = self._fresh.get(sha) or self._store.find(sha)
         width, height, extension = (known.width, known.height, "") if known else inspect(data)
         if min(width, height) < min_side:
             raise BadImage("image is too small")
         if known:
             return known
         self._append(sha, extension, data, width, height)
-        return self._fresh[sha]
+        return ImageRef(sha, width, height)
 
     def _append(self, sha: str, extension: str, data: bytes | memoryview, width: int, height: int) -> None:
         if self._file is None:
@@ -220,7 +224,7 @@ class ImageWriter:
         if len(self._waiting) >= _WRITTEN_TOGETHER:
             self._write()
         row = {"sha256": sha, "offset": offset, "length": len(data), "width": width, "height": height}
-        self._rows.append(row | {_SUM: zlib.crc32(data)})
+        self._rows.append(row | {SUM: zlib.crc32(data)})
         self._fresh[sha] = ImageRef(sha, width, height)
         if self._end >= SHARD_BYTES:
             self.flush()
@@ -258,6 +262,7 @@ class ImageWriter:
         fsync(self._store.home.images)
         self._rows = []
         self._store.refresh()
+        self._fresh = {}  # the store knows them now
 
     def close(self) -> None:
         """Close the shard that is being written, without making it visible."""
@@ -274,6 +279,8 @@ def read_index(path: Path) -> pa.Table:
         raise damaged_shard(path, damage.what) from None
     if not set(table.column_names) >= _INDEX or any(column.null_count for column in table.columns):
         raise damaged_shard(path, "damaged (it lacks columns or values)")
+    if not all(map(_SHA256.fullmatch, table.column("sha256").to_pylist())):
+        raise damaged_shard(path, "damaged (a sha256 is none)")
     return table
 
 
@@ -289,7 +296,7 @@ def _member_header(name: str, size: int) -> bytes:
     header = bytearray(_HEADER)
     header[: len(name)] = name.encode()
     header[124:135] = b"%011o" % size
-    header[148:156] = b"%06o\0 " % (_HEADER_SUM + sum(header[: len(name)]) + sum(header[124:135]))
+    header[148:156] = b"%06o\0 " % (_HEADERSUM + sum(header[: len(name)]) + sum(header[124:135]))
     return bytes(header)
 
 
@@ -301,12 +308,11 @@ def _empty_header() -> bytes:
 
 
 _HEADER = _empty_header()
-_HEADER_SUM = sum(_HEADER) - sum(_HEADER[124:135]) + 8 * 0x20
+_HEADERSUM = sum(_HEADER) - sum(_HEADER[124:135]) + 8 * 0x20
 """Of what is the same for every picture; the checksum itself counts as eight blanks."""
 _INDEX = {"sha256", "offset", "length", "width", "height"}
 """Columns of an index that are read."""
-_SUM = "crc32"
-"""Another one, which an index may lack."""
+_SHA256 = re.compile("[0-9a-f]{64}")
 _ZEROS = bytes(tarfile.BLOCKSIZE)
 _WRITTEN_TOGETHER = 48
 """Pieces (three a picture) that are written with one call."""
@@ -324,7 +330,7 @@ def _write_index(path: Path, shard: str, rows: Iterable[dict[str, Any]]) -> None
             ("length", pa.int64()),
             ("width", pa.int32()),
             ("height", pa.int32()),
-            (_SUM, pa.uint32()),
+            (SUM, pa.uint32()),
         ]
     )
     table = pa.Table.from_pylist([{**row, "shard": shard} for row in rows], schema=schema)

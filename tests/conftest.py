@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-pytest_plugins = ["tests.hub.fixtures", "tests.ray_cluster"]
+pytest_plugins = ["tests.hub.fixtures", "tests.ray_cluster", "tests.registry.mixes"]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["MPLBACKEND"] = "Agg"

@@ -53,12 +53,12 @@ def _side(home: Home, name: str) -> Side:
     from pathlib import Path
 
     from curator.mix_diff import Side
-    from curator.published import PublishedMix
+    from curator.published import PublishedFiles
     from registry.mix import MixReader
     from registry.store import find_folder
 
     if Path(name).is_dir():
-        published = PublishedMix.open(Path(name))
+        published = PublishedFiles.open(Path(name))
         return Side(name, published.info, published.rows())
     reader = MixReader(home, find_folder(home, "mixes", name))
     return Side(reader.folder.name, reader.info, reader.rows())

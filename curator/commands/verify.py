@@ -73,13 +73,13 @@ def _checks(
     """The checks of whatever the name means, with a bar of the rows that are done."""
     from pathlib import Path
 
-    from curator.published import PublishedMix, fetch_published, forget, is_repository
+    from curator.published import PublishedFiles, fetch_published, forget, is_repository
     from curator.verify import check_mix, check_published
     from registry.mix import MixReader
     from registry.store import find_folder
 
     if Path(mix).is_dir():
-        published = PublishedMix.open(Path(mix))
+        published = PublishedFiles.open(Path(mix))
         with progress(f"verify {mix}", published.info.samples, "rows") as advance:
             yield check_published(home, published, recipe=not contents, advance=advance)
     elif is_repository(mix):

@@ -13,7 +13,7 @@ import pytest
 
 from curator.export import Exporter
 from curator.mix import build_mix
-from curator.published import PublishedMix
+from curator.published import PublishedFiles
 from curator.verify import Verdict, check_mix, check_published, worst
 from registry.errors import Refusal
 from registry.mix import MIX_FILE, MixReader
@@ -144,16 +144,16 @@ def test_a_dataset_that_is_not_here_leaves_the_recipe_open(home: Home, mix: Path
 
 
 def test_a_published_mix_is_equal_and_needs_no_home(home: Home, published: Path, tmp_path: Path) -> None:
-    found = list(check_published(home, PublishedMix.open(published), recipe=True, advance=lambda _rows: None))
+    found = list(check_published(home, PublishedFiles.open(published), recipe=True, advance=lambda _rows: None))
     assert [(one.name, str(one.verdict), one.checked) for one in found] == [
-        ("files", "equal", len(PublishedMix.open(published).shards)),
+        ("files", "equal", len(PublishedFiles.open(published).shards)),
         ("order", "equal", 34),
         ("samples", "equal", 34),
         ("pictures", "equal", 24),
         ("recipe", "equal", 34),
     ]
     elsewhere = Home(tmp_path / "empty")
-    found = list(check_published(elsewhere, PublishedMix.open(published), recipe=True, advance=lambda _rows: None))
+    found = list(check_published(elsewhere, PublishedFiles.open(published), recipe=True, advance=lambda _rows: None))
     assert worst(found[:-1]) is Verdict.EQUAL
     assert (found[-1].name, found[-1].verdict) == ("recipe", Verdict.UNKNOWN)
 
@@ -179,23 +179,23 @@ def listed_anew(published: Path, path: str) -> None:
     ],
 )
 def test_a_published_row_that_was_changed(home: Home, published: Path, column: str, value: object, check: str) -> None:
-    path = min(PublishedMix.open(published).shards)
+    path = min(PublishedFiles.open(published).shards)
     rewrite(published / path, lambda table: with_value(table, column, 2, value))
-    found = list(check_published(home, PublishedMix.open(published), recipe=False, advance=lambda _rows: None))
+    found = list(check_published(home, PublishedFiles.open(published), recipe=False, advance=lambda _rows: None))
     assert found[0].verdict is Verdict.DIFFERS
     assert path in found[0].detail
     listed_anew(published, path)
-    found = list(check_published(home, PublishedMix.open(published), recipe=False, advance=lambda _rows: None))
+    found = list(check_published(home, PublishedFiles.open(published), recipe=False, advance=lambda _rows: None))
     assert next(one.name for one in found if one.verdict is Verdict.DIFFERS) == check
 
 
 def test_files_that_are_missing_or_strange(home: Home, published: Path) -> None:
-    one, other = sorted(PublishedMix.open(published).shards)[:2]
+    one, other = sorted(PublishedFiles.open(published).shards)[:2]
     shutil.copy(published / one, published / "data" / "more.parquet")
-    found = next(check_published(home, PublishedMix.open(published), recipe=False, advance=lambda _rows: None))
+    found = next(check_published(home, PublishedFiles.open(published), recipe=False, advance=lambda _rows: None))
     assert (found.verdict, found.detail) == (Verdict.DIFFERS, "more.parquet is not listed")
     (published / other).unlink()
-    found = next(check_published(home, PublishedMix.open(published), recipe=False, advance=lambda _rows: None))
+    found = next(check_published(home, PublishedFiles.open(published), recipe=False, advance=lambda _rows: None))
     assert (found.verdict, found.detail) == (Verdict.DIFFERS, f"{other} is not there")
 
 
@@ -203,7 +203,7 @@ def test_files_that_are_missing_or_strange(home: Home, published: Path) -> None:
 def test_an_account_that_leads_out_of_its_folder_is_refused(published: Path, shards: object) -> None:
     (published / "publication.json").write_text(json.dumps({"settings": {"form": "whole"}, "large": shards}))
     with pytest.raises(Refusal, match="damaged"):
-        PublishedMix.open(published)
+        PublishedFiles.open(published)
     (published / "publication.json").unlink()
     with pytest.raises(Refusal, match="no published mix"):
-        PublishedMix.open(published)
+        PublishedFiles.open(published)

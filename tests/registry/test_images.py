@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
+import random
 import shutil
 import signal
 import struct
@@ -15,6 +16,7 @@ import tarfile
 import zlib
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -24,6 +26,7 @@ from PIL import Image
 from registry import image_decoder, images
 from registry.errors import Refusal
 from registry.image_decoder import BadImage
+from registry.image_index import ImageIndex
 from registry.images import ImageRef, ImageStore, Place, inspect
 from registry.store import Home
 
@@ -72,6 +75,12 @@ def open_files() -> int:
 @pytest.fixture
 def store(tmp_path: Path) -> ImageStore:
     return ImageStore(Home(tmp_path / "home"))
+
+
+def index_table(digests: list[str]) -> pa.Table:
+    """The index of a shard with pictures of a byte each."""
+    numbers = {name: [1] * len(digests) for name in ("length", "width", "height")}
+    return pa.table({"sha256": digests, "offset": list(range(len(digests))), **numbers})
 
 
 def fill(store: ImageStore, pictures: list[bytes]) -> list[ImageRef]:
@@ -314,3 +323,42 @@ def test_an_index_whose_tar_never_came_does_not_count(store: ImageStore) -> None
     assert ref.sha256 not in again
     assert fill(again, [picture()]) == [ref]
     assert {path.name: path.read_bytes() for path in store.home.images.iterdir()} == whole
+
+
+def test_the_index_answers_as_a_dictionary_would_whatever_the_order_of_arrival(tmp_path: Path) -> None:
+    """Digests that end or begin with zeros included, and a picture that two shards have: the first one counts."""
+    draw = random.Random(4)
+    known: dict[str, tuple[str, int]] = {}
+    index = ImageIndex()
+    for batch in range(7):
+        arriving = []
+        for number in range(draw.choice([1, 2, 30])):
+            digests = [draw.randbytes(30).hex() + draw.choice(["0000", "00ff", "1200", "ffff"]) for _ in range(20)]
+            digests += ["00" + draw.randbytes(31).hex(), *draw.sample(list(known), min(5, len(known)))]
+            name = f"{batch}-{number}"
+            arriving.append((name, index_table(digests)))
+            for offset, digest in enumerate(digests):
+                known.setdefault(digest, (name, offset))
+        index.add(arriving)
+    found = {digest: index.find(digest) for digest in known}
+    assert {digest: (one.shard, one.offset) for digest, one in found.items() if one} == known
+    assert sum(map(len, index._segments)) < 1.5 * len(known), "later shards are merged, and copies do not stay"
+    assert index.find("0" * 64) is None
+    assert index.find("no digest") is None
+    assert index.find("12") is None
+
+
+def test_an_index_with_a_digest_that_is_none_is_refused(store: ImageStore) -> None:
+    fill(store, [picture()])
+    (path,) = store.home.images.glob("*.parquet")
+    pq.write_table(index_table(["12 is no digest"]), path)
+    with pytest.raises(Refusal, match="a sha256 is none"):
+        ImageStore(store.home)
+
+
+def test_a_shard_that_is_gone_is_refused(store: ImageStore) -> None:
+    (ref,) = fill(store, [picture()])
+    (path,) = store.home.images.glob("*.tar")
+    path.unlink()
+    with pytest.raises(Refusal, match="is missing"):
+        store.read(ref.sha256)
