@@ -26,7 +26,7 @@ from curator.resolve import Draw, Group, Leaf, Resolver, check_part
 from registry.damage import table_of
 from registry.errors import Refusal
 from registry.identity import short
-from registry.mix import MIX_FILE, MIX_VERSION, MixInfo, PartCount, rows_schema
+from registry.mix import MIX_FILE, MIX_VERSION, MixInfo, PartCount, composition, rows_schema
 from registry.order import ID_LENGTH, Keys, copy_numbers, id_words, order_keys
 from registry.recipe import Recipe
 from registry.store import Home, Record, dump_json
@@ -185,7 +185,7 @@ def _filtered(home: Home, leaf: Leaf, rows: pa.Table) -> Remaining:
             reason = f"{name}.{column}"
             dropped[reason] = dropped.get(reason, 0) + int(left.sum() - kept.sum())
             left = kept
-    return Remaining(leaf, rows.filter(pa.array(left)), available, dropped)
+    return Remaining(leaf, rows if left.all() else rows.filter(pa.array(left)), available, dropped)
 
 
 def _draw(rows: pa.Table, draw: Draw, seed: int, where: str) -> pa.Table:
@@ -237,6 +237,7 @@ def _info(group: Group, identity: str, rows: pa.Table, parts: list[PartCount]) -
         images=_distinct_images(rows),
         datasets=_counted(rows, "dataset"),
         categories=_counted(rows, "category"),
+        composition=composition(rows),
         parts=parts,
     )
 

@@ -121,8 +121,7 @@ class MixGoods:
             local = work / "shard.parquet"
             for number, part in enumerate(self.slices):
                 shard = exporter.write(local, part)
-                parts = _parts(local)
-                facts = {"rows": shard.rows, "content": shard.content, "categories": _categories(parts), "parts": parts}
+                facts = {"rows": shard.rows, "content": shard.content, "categories": _categories(local)}
                 known = Large(shard.size, shard.sha256, facts, shard.rows)
                 yield f"data/train-{number:05d}-of-{len(self.slices):05d}.parquet", local, known
                 local.unlink()
@@ -203,19 +202,9 @@ def own_cards(home: Home, datasets: Iterable[str]) -> dict[str, Path]:
     return {name: files[name] for name in sorted(datasets) if name in files and files[name].parent == home.cards}
 
 
-def _parts(shard: Path) -> list[dict[str, Any]]:
-    """Rows of one written shard by dataset, part and category."""
+def _categories(shard: Path) -> dict[str, int]:
+    """Category -> rows of one written shard."""
     import pyarrow.parquet as pq
 
-    by = ["dataset", "part", "category"]
-    counted = pq.read_table(shard, columns=by).group_by(by).aggregate([([], "count_all")])
-    rows: list[dict[str, Any]] = counted.rename_columns({"count_all": "rows"}).select([*by, "rows"]).to_pylist()
-    return sorted(rows, key=lambda one: [one[name] for name in by])
-
-
-def _categories(parts: list[dict[str, Any]]) -> dict[str, int]:
-    """Category -> rows."""
-    counted: Counter[str] = Counter()
-    for one in parts:
-        counted[one["category"]] += one["rows"]
-    return dict(sorted(counted.items()))
+    names = pq.read_table(shard, columns=["category"]).column("category").to_pylist()
+    return dict(sorted(Counter(names).items()))

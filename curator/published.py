@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,15 +59,6 @@ class PublishedFiles:
             reason = str(error).splitlines()[0]
             raise Refusal(str(folder), f"its account is damaged ({reason})", "download it again") from None
         return cls(folder, info, shards, whole)
-
-    def parts(self) -> list[dict[str, Any]]:
-        """Rows by dataset, part and category, as they are stated."""
-        counted: Counter[tuple[str, str, str]] = Counter()
-        for shard in self.shards.values():
-            for one in shard["parts"]:
-                counted[one["dataset"], one["part"], one["category"]] += int(one["rows"])
-        names = ("dataset", "part", "category", "rows")
-        return [dict(zip(names, (*key, rows), strict=True)) for key, rows in sorted(counted.items())]
 
     def rows(self) -> pa.Table:
         """All rows without their conversations and pictures, in the order of the mix."""

@@ -15,6 +15,7 @@ from curator.published import PublishedFiles, fetch_published, forget
 from registry.card import Card, card_files, load_card
 from registry.discovery import checked_name
 from registry.errors import Refusal
+from registry.mix import Composed
 from registry.store import Home, dump_json, write_aside
 
 
@@ -57,7 +58,7 @@ def _free_name(home: Home, repo: str) -> str:
 
 def _card(name: str, repo: str, commit: str, mix: PublishedFiles) -> Card:
     """What is established about a published mix: its rows by dataset, part and category."""
-    parts = [_part(said) for said in mix.parts()]
+    parts = [_part(said) for said in mix.info.composition]
     return Card.model_validate(
         {
             "name": name,
@@ -74,13 +75,13 @@ def _card(name: str, repo: str, commit: str, mix: PublishedFiles) -> Card:
     )
 
 
-def _part(said: dict[str, Any]) -> dict[str, Any]:
+def _part(said: Composed) -> dict[str, Any]:
     """The rows of one dataset, part and category of the mix."""
-    told = {key: str(said[key]) for key in ("dataset", "part", "category")}
+    told = {"dataset": said.dataset, "part": said.part, "category": said.category}
     columns = {key: f"^{re.escape(value)}$" for key, value in told.items()}
     return {
         "name": "/".join(told.values()),
-        "category": told["category"],
+        "category": said.category,
         "rule": {"columns": columns},
-        "rows": int(said["rows"]),
+        "rows": said.rows,
     }

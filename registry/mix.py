@@ -56,6 +56,18 @@ class PartCount(BaseModel):
         return {name: value for name, value in fields.items() if name != "category" or value is not None}
 
 
+class Composed(BaseModel):
+    """Rows of a mix of one dataset, part and category, and the pictures that they show (copies counted)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dataset: str
+    part: str
+    category: str
+    rows: int
+    pictures: int
+
+
 class MixInfo(BaseModel):
     """``mix.json``: the resolved, pinned recipe and what came of it."""
 
@@ -72,6 +84,7 @@ class MixInfo(BaseModel):
     images: int
     datasets: dict[str, int]
     categories: dict[str, int]
+    composition: list[Composed] = Field(default_factory=list)
     parts: list[PartCount]
 
 
@@ -95,16 +108,15 @@ def rows_schema() -> pa.Schema:
     )
 
 
-def composition(rows: pa.Table) -> list[dict[str, Any]]:
-    """``rows`` of a mix and the ``pictures`` that they show, by ``dataset``, ``part`` and ``category``."""
+def composition(rows: pa.Table) -> list[Composed]:
+    """The rows of a mix by dataset, part and category, sorted."""
     import pyarrow.compute as pc
 
     by = ["dataset", "part", "category"]
     shown = rows.select(by).append_column("pictures", pc.list_value_length(rows.column("images")))
     counted = shown.group_by(by).aggregate([([], "count_all"), ("pictures", "sum")])
     named = counted.rename_columns({"count_all": "rows", "pictures_sum": "pictures"}).select([*by, "rows", "pictures"])
-    found: list[dict[str, Any]] = named.sort_by([(name, "ascending") for name in by]).to_pylist()
-    return found
+    return [Composed(**row) for row in named.sort_by([(name, "ascending") for name in by]).to_pylist()]
 
 
 class MixReader:

@@ -12,8 +12,6 @@ from curator.output import note, print_fields, print_json, print_table, progress
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pyarrow as pa
-
     from curator.contamination.questions import BenchmarkTable
     from curator.duplicates.scope import Scope
     from curator.resolve import Missing
@@ -46,7 +44,6 @@ def command(recipe: str, place: Place, home: Path, as_json: bool, dry_run: bool)
     from curator.arrow import import_arrow
     from curator.mix import build_mix, draw_mix
     from curator.resolve import Resolver, missing_clusters, missing_hits, missing_measures
-    from registry.mix import MixReader
     from registry.recipe import load_recipe
     from registry.store import Home
 
@@ -65,14 +62,14 @@ def command(recipe: str, place: Place, home: Path, as_json: bool, dry_run: bool)
         _print_missing(str(data_home.folder("mixes", wanted.name, group.digest())), to_do, as_json)
         return
     if dry_run:
-        info, rows = draw_mix(data_home, group, group.digest())
-        _print(data_home, data_home.folder("mixes", wanted.name, group.digest()), info, rows, as_json)
+        info, _ = draw_mix(data_home, group, group.digest())
+        _print(data_home, data_home.folder("mixes", wanted.name, group.digest()), info, as_json)
         return
     _measure(data_home, missing, place)
     _compare(data_home, compared, place)
     _search(data_home, scopes, place)
     folder, info = build_mix(data_home, wanted)
-    _print(data_home, folder, info, MixReader(data_home, folder).rows(), as_json)
+    _print(data_home, folder, info, as_json)
 
 
 def _measure(home: Home, missing: list[Missing], place: Place) -> None:
@@ -118,16 +115,15 @@ def _print_missing(path: str, rows: list[dict[str, Any]], as_json: bool) -> None
     note("how many samples the mix holds is known once these are measured")
 
 
-def _print(home: Home, folder: Path, info: MixInfo, rows: pa.Table, as_json: bool) -> None:
+def _print(home: Home, folder: Path, info: MixInfo, as_json: bool) -> None:
     from curator.licences import terms_of
-    from registry.mix import composition
 
-    composed = composition(rows)
-    terms = terms_of(home, info.datasets, {one["dataset"] for one in composed if one["pictures"]})
+    composed = info.composition
+    terms = terms_of(home, info.datasets, {one.dataset for one in composed if one.pictures})
     licences = {one.dataset: {"annotations": one.annotations, "images": one.images} for one in terms}
     if as_json:
         told = info.model_dump(mode="json", exclude={"recipe"})
-        print_json({"path": str(folder), **told, "composition": composed, "licences": licences})
+        print_json({"path": str(folder), **told, "licences": licences})
         return
     print_fields(
         [
@@ -143,11 +139,11 @@ def _print(home: Home, folder: Path, info: MixInfo, rows: pa.Table, as_json: boo
         ("dataset", "part", "category", "samples", "share", "pictures shown", "licence", "of its pictures"),
         [
             (
-                *(one[name] for name in ("dataset", "part", "category", "rows")),
-                f"{one['rows'] / info.samples:.1%}",
-                one["pictures"],
-                licences[one["dataset"]]["annotations"] or "not established",
-                (licences[one["dataset"]]["images"] or "not established") if one["pictures"] else "",
+                *(one.dataset, one.part, one.category, one.rows),
+                f"{one.rows / info.samples:.1%}",
+                one.pictures,
+                licences[one.dataset]["annotations"] or "not established",
+                (licences[one.dataset]["images"] or "not established") if one.pictures else "",
             )
             for one in composed
         ],
