@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from curator.compiled import BYTES, OUT_INT64S, UINT64S, compiled
 from curator.contamination.questions import Looked
 from curator.kernels.bits import ones
+from registry.compiled import BYTES, OUT_INT64S, UINT64S, compiled
 
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]

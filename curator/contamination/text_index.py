@@ -16,14 +16,14 @@ import numpy.typing as npt
 from numba import types
 
 from curator.batch import Texts
-from curator.compiled import (
+from curator.duplicates.words import Hashes, Worded, mix, words_of
+from registry.compiled import (
     INT64S,
     OUT_INT64S,
     OUT_UINT64S,
     UINT64S,
     compiled,
 )
-from curator.duplicates.words import Hashes, Worded, mix, words_of
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from curator.compiled import OUT_INT64S, UINT64S, Number, compiled, inlined
+from registry.compiled import OUT_INT64S, UINT64S, Number, compiled, inlined
 
 Ints = npt.NDArray[np.int64]
 Pairs = npt.NDArray[np.uint64]

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from curator.compiled import OUT_INT64S, OUT_UINT64_ROWS, OUT_UINT64S, UINT64_ROWS, UINT64S, compiled
 from curator.duplicates.components import Pairs
 from curator.duplicates.spill import Entries, Spill, partitions_for
+from registry.compiled import OUT_INT64S, OUT_UINT64_ROWS, OUT_UINT64S, UINT64_ROWS, UINT64S, compiled
 
 Rows = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]

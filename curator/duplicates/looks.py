@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from curator.compiled import BYTES, OUT_BYTES, OUT_INT64S, OUT_UINT64S, Number, compiled
+from registry.compiled import BYTES, OUT_BYTES, OUT_INT64S, OUT_UINT64S, Number, compiled
 from registry.image_decoder import DAMAGED, FORMATS, on_white
 
 if TYPE_CHECKING:

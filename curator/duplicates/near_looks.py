@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from curator.compiled import INT64S, OUT_INT64S, OUT_UINT64_ROWS, OUT_UINT64S, UINT64_ROWS, UINT64S, compiled
 from curator.duplicates.components import find, join, join_all, pairs_of, settle
 from curator.duplicates.spill import Spill, distinct, partitions_for
 from curator.duplicates.words import Hashes, mix
 from curator.kernels.bits import ones
+from registry.compiled import INT64S, OUT_INT64S, OUT_UINT64_ROWS, OUT_UINT64S, UINT64_ROWS, UINT64S, compiled
 
 MAX_DISTANCE = 12
 REACH = 4096

@@ -17,7 +17,12 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from curator.compiled import (
+from curator.duplicates.components import Pairs, both, find, join, join_all, pairs_of, settle
+from curator.duplicates.groups import Ints, Rows
+from curator.duplicates.shingles import Small, shingles_of
+from curator.duplicates.spill import PARTITION, Block, Entries, Spill, distinct, partitions_for
+from curator.duplicates.words import Hashes, mix
+from registry.compiled import (
     INT64S,
     OUT_BYTES,
     OUT_INT64S,
@@ -30,11 +35,6 @@ from curator.compiled import (
     Number,
     compiled,
 )
-from curator.duplicates.components import Pairs, both, find, join, join_all, pairs_of, settle
-from curator.duplicates.groups import Ints, Rows
-from curator.duplicates.shingles import Small, shingles_of
-from curator.duplicates.spill import PARTITION, Block, Entries, Spill, distinct, partitions_for
-from curator.duplicates.words import Hashes, mix
 
 if TYPE_CHECKING:
     from curator.duplicates.words import Worded

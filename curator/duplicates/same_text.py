@@ -12,12 +12,12 @@ import numpy.typing as npt
 from numba import types
 
 from curator.batch import Texts
-from curator.compiled import BYTES, INT64S, OUT_BYTES, OUT_UINT64_ROWS, Number, compiled
 from curator.duplicates.spill import Entries
 from curator.duplicates.words import ROOM, lower_case, plain_text
 from curator.kernels.bits import BLOCK, copy_block, folded, lowest, zeros
 from curator.kernels.digest import S1, S2, digest_of
 from curator.kernels.flat_text import flat_text
+from registry.compiled import BYTES, INT64S, OUT_BYTES, OUT_UINT64_ROWS, Number, compiled
 
 Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]

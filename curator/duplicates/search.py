@@ -14,7 +14,6 @@ import numpy.typing as npt
 from numba import types
 
 from curator.batch import Batch
-from curator.compiled import INT64S, OUT_UINT64_ROWS, UINT64S, compiled
 from curator.duplicates.components import Pairs, both, join_all, pairs_of, settle
 from curator.duplicates.fingerprints import SHA256_BYTES
 from curator.duplicates.groups import MAX_ROWS, Keyed, Nodes, Rows, group
@@ -26,6 +25,7 @@ from curator.duplicates.scope import Scope
 from curator.duplicates.spill import Entries, distinct
 from curator.duplicates.words import Hashes, mix, stirred, words_in_steps
 from curator.measure import sample_tables
+from registry.compiled import INT64S, OUT_UINT64_ROWS, UINT64S, compiled
 from registry.errors import Refusal
 from registry.images import ImageStore
 from registry.recipe import Alike

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from curator.compiled import (
+from curator.duplicates.words import ANSWERS, ASKS, Hashes, Worded, mix
+from registry.compiled import (
     INT64S,
     OUT_INT64S,
     OUT_UINT16S,
@@ -24,7 +25,6 @@ from curator.compiled import (
     UINT64S,
     compiled,
 )
-from curator.duplicates.words import ANSWERS, ASKS, Hashes, Worded, mix
 from registry.recipe import Banding
 
 Small = npt.NDArray[np.uint32]

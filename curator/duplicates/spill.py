@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from curator.compiled import INT64S, OUT_INT64S, OUT_UINT64_ROWS, UINT64_ROWS, compiled
+from registry.compiled import INT64S, OUT_INT64S, OUT_UINT64_ROWS, UINT64_ROWS, compiled
 
 Entries = npt.NDArray[np.uint64]
 """Two dimensions: one row an entry."""

@@ -18,7 +18,10 @@ import numpy.typing as npt
 from numba import types
 
 from curator.batch import Texts
-from curator.compiled import (
+from curator.duplicates.ascii_blocks import classified
+from curator.kernels.bits import BLOCK, eight, lowest, zeros
+from curator.kernels.flat_text import character_at, flat_text
+from registry.compiled import (
     BYTES,
     INT64S,
     OUT_BYTES,
@@ -31,9 +34,6 @@ from curator.compiled import (
     compiled,
     inlined,
 )
-from curator.duplicates.ascii_blocks import classified
-from curator.kernels.bits import BLOCK, eight, lowest, zeros
-from curator.kernels.flat_text import character_at, flat_text
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from curator.compiled import inlined
+from registry.compiled import inlined
 
 _WORD = ir.IntType(64)
 BLOCK = 64

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curator.compiled import BYTES, INT64S, OUT_INT64_ROWS, TWO_COLUMNS, Number, compiled, inlined
 from curator.kernels.characters import (
     BLANK,
     DIGIT,
@@ -21,6 +20,7 @@ from curator.kernels.characters import (
     kinds,
 )
 from curator.kernels.flat_text import FlatText, ascii_blank, character_at
+from registry.compiled import BYTES, INT64S, OUT_INT64_ROWS, TWO_COLUMNS, Number, compiled, inlined
 
 Ints = npt.NDArray[np.int64]
 

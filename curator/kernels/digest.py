@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from curator.compiled import BYTES, Number, compiled, inlined
 from curator.kernels.bits import eight, folded
+from registry.compiled import BYTES, Number, compiled, inlined
 
 Bytes = npt.NDArray[np.uint8]
 

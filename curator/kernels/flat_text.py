@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curator.compiled import inlined
+from registry.compiled import inlined
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from curator.compiled import BYTES, INT64S, TWO_COLUMNS, Number, compiled, inlined
 from curator.kernels.flat_text import FlatText, ascii_blank, character_at
+from registry.compiled import BYTES, INT64S, TWO_COLUMNS, Number, compiled, inlined
 
 Ints = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.uint32]

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curator.compiled import BYTES, INT64S, OUT_INT64_ROWS, UINT64S, compiled, inlined
 from curator.kernels.characters import BLANK, DIGIT, PUNCTUATION, UPPER, kinds
 from curator.kernels.flat_text import FlatText, character_at
+from registry.compiled import BYTES, INT64S, OUT_INT64_ROWS, UINT64S, compiled, inlined
 
 Ints = npt.NDArray[np.int64]
 

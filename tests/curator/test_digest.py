@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import types
 
-from curator.compiled import BYTES, OUT_BYTES, OUT_UINT64S, compiled
 from curator.kernels.bits import BLOCK, copy_block, lowest, ones, zeros
 from curator.kernels.digest import digest_of
+from registry.compiled import BYTES, OUT_BYTES, OUT_UINT64S, compiled
 
 WORD = 1 << 64
 NO_SEED = np.uint64(0)

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from numba import types
 
-from curator.compiled import BYTES, compiled
+from registry.compiled import BYTES, compiled
 
 KERNEL = """
 import sys
 import numpy as np
 from numba import types
-from curator.compiled import BYTES, compiled
+from registry.compiled import BYTES, compiled
 
 @compiled(types.int64, BYTES)
 def total(data):
