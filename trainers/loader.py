@@ -58,6 +58,10 @@ class TokenCache:
         return [self._known[form.name, sample] for sample in ids]
 
 
+NEARBY = 256
+"""Samples that wait while rows are packed: few, so that two mixes that differ little are seen in nearly one order."""
+
+
 @dataclass(frozen=True)
 class Step:
     """What one optimiser step sees: the real tokens of its rows one after another, without padding.
@@ -107,7 +111,7 @@ class Corpus:
         for epoch in range(self.stage.epochs):
             order = self._epoch_order(epoch)
             lengths = [len(self.samples[number]) for number in order]
-            rows = [order[row] for row in pack(lengths, self.stage.capacity)]
+            rows = [order[row] for row in pack(lengths, self.stage.capacity, NEARBY)]
             per_step = self.stage.rows_per_step
             found += [rows[start : start + per_step] for start in range(0, len(rows), per_step)]
         return found
