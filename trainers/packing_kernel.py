@@ -75,6 +75,17 @@ def _below(present: Words, limit: int) -> int:
     return word * 64 + _highest(bits) if bits else 0
 
 
+@inlined
+def _next(present: Words, mirrored: Words, capacity: int, gap: int, oldest: int, head: Indices, after: Indices) -> int:
+    """Length to take next: one that closes the gap, one of a pair that does, the oldest, the largest; 0 = none."""
+    size = gap if _has(present, gap) else _pair(present, mirrored, capacity, gap)
+    if size * 2 == gap and size and after[head[size]] == _NONE:  # one sample is no pair
+        size = 0
+    if not size:
+        size = oldest if oldest <= gap else _below(present, gap)
+    return size
+
+
 @compiled(types.int64, INT64S, types.int64, types.int64, OUT_INT64S, OUT_INT64S)
 def fill_rows(sizes: Indices, capacity: int, window: int, order: Indices, ends: Indices) -> int:
     """Write the samples of all rows one after another, and where each row ends; returns the number of rows.
@@ -102,16 +113,7 @@ def fill_rows(sizes: Indices, capacity: int, window: int, order: Indices, ends: 
                 after[tail[size]] = entered
             tail[size] = entered
             entered += 1
-        size = 0
-        if gap:
-            if _has(present, gap):
-                size = gap
-            else:
-                size = _pair(present, mirrored, capacity, gap)
-                if size * 2 == gap and size and after[head[size]] == _NONE:
-                    size = 0
-                if not size:
-                    size = sizes[oldest] if sizes[oldest] <= gap else _below(present, gap)
+        size = _next(present, mirrored, capacity, gap, sizes[oldest], head, after) if gap else 0
         if not size:
             ends[rows] = done
             rows, gap = rows + 1, capacity

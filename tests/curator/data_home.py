@@ -11,7 +11,7 @@ from curator.normalise import Normalised, normalise
 from curator.pull import offer_from_folder, pull
 from curator.samples import Samples, find_samples
 from registry.card import Card, load_card
-from registry.store import Home
+from registry.store import Home, write_aside
 
 Rows = list[dict[str, Any]]
 
@@ -36,8 +36,7 @@ def write_card(home: Home, name: str, **fields: Any) -> Card:
         "parts": [{"name": "all", "category": "captioning"}],
         **fields,
     }
-    home.cards.mkdir(parents=True, exist_ok=True)
-    (home.cards / f"{name}.yaml").write_text(json.dumps(card), encoding="utf-8")
+    write_aside(home.cards / f"{name}.yaml", json.dumps(card).encode())  # two processes may write the same one
     return load_card(name, home)
 
 
