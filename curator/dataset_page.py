@@ -215,7 +215,7 @@ ids = load_dataset("{self.repo_id}", revision="{self.tag}", split="train")
 
 ```sh
 hf download {self.repo_id} --repo-type dataset --revision {self.tag} \\
-  --include "*.json" "{CARDS}/*" --local-dir rebuilt
+  --include "*.json" --include "{CARDS}/*" --local-dir rebuilt
 cd rebuilt
 {lines}
 curator build-mix ./{RECIPE_FILE} --json

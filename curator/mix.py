@@ -1,7 +1,8 @@
 """Build a mix: what a recipe names, filtered, without duplicates, drawn and ordered. The same recipe: the same bytes.
 
 Every draw and every place in the order is a key of the seed, the sample's id and its copy number
-(``registry.order``), so nothing depends on the order of files, the layout of their row groups, or the machine.
+(``registry.order``), so nothing depends on the order of files, the layout of their row groups, or the machine. Each
+draw has keys of its own: a draw from what another one left is as fair as the first.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ ROWS_PER_GROUP = 65_536
 _LEAF = "leaf"
 """Extra column while a mix is built, beside its position: which part of the recipe a row comes from."""
 NOT_DRAWN = "not drawn"
+DrawKey = tuple[str | int, ...]
 
 
 def build_mix(home: Home, recipe: Recipe, nested: Mapping[str, Recipe] | None = None) -> tuple[Path, MixInfo]:
@@ -103,12 +105,21 @@ def read_info(folder: Path) -> MixInfo:
 
 
 def _drawn_group(group: Group, remaining: Iterator[Remaining]) -> pa.Table:
-    """The rows of all members one after the other, copies renumbered, and the group's own draw from them."""
+    """The rows of all members one after the other, copies renumbered, within the group's quotas."""
     import pyarrow as pa
 
-    rows = _renumbered(pa.concat_tables([_drawn(member, remaining) for member in group.members]))
-    rows = _within_quotas(rows, group) if group.categories else rows
-    return _draw(rows, group.draw, group.seed, f"recipe '{group.name}'")
+    drawn = [_drawn(member, remaining, key) for member, key in zip(group.members, _draw_keys(group), strict=True)]
+    rows = _renumbered(pa.concat_tables(drawn))
+    return _within_quotas(rows, group) if group.categories else rows
+
+
+def _draw_keys(group: Group) -> Iterator[DrawKey]:
+    """What the draw of each member is seeded with: the recipe's seed, what it draws from, how often it did before."""
+    seen: Counter[tuple[str, ...]] = Counter()
+    for member in group.members:
+        what = ("recipe",) if isinstance(member, Group) else (member.samples.card.name, member.part or "")
+        yield (group.seed, "draw", *what, seen[what])
+        seen[what] += 1
 
 
 def _within_quotas(rows: pa.Table, group: Group) -> pa.Table:
@@ -118,17 +129,16 @@ def _within_quotas(rows: pa.Table, group: Group) -> pa.Table:
     categories = np.asarray(rows.column("category").to_pylist(), object)
     counted = _counted(rows, "category")
     wanted = wanted_rows(counted, group.categories, f"recipe '{group.name}'")
-    by_key = np.argsort(_keys(rows, group.seed), kind="stable")
+    by_key = np.argsort(_keys(rows, group.seed, "categories"), kind="stable")
     kept = [by_key[categories[by_key] == slug][: wanted[slug]] for slug in counted]
     return rows.take(pa.array(np.sort(np.concatenate(kept)))) if kept else rows
 
 
-def _drawn(member: Leaf | Group, remaining: Iterator[Remaining]) -> pa.Table:
+def _drawn(member: Leaf | Group, remaining: Iterator[Remaining], key: DrawKey) -> pa.Table:
     """The rows of a leaf or a group after its draw: columns of a mix, and the number of the leaf."""
     if isinstance(member, Group):
-        return _drawn_group(member, remaining)
-    rows = next(remaining).rows
-    return _draw(rows, member.draw, member.seed, f"dataset '{member.samples.card.name}'")
+        return _draw(_drawn_group(member, remaining), member.draw, key, f"recipe '{member.name}'")
+    return _draw(next(remaining).rows, member.draw, key, f"dataset '{member.samples.card.name}'")
 
 
 def _leaf_rows(home: Home, leaf: Leaf, number: int) -> pa.Table:
@@ -188,7 +198,7 @@ def _filtered(home: Home, leaf: Leaf, rows: pa.Table) -> Remaining:
     return Remaining(leaf, rows if left.all() else rows.filter(pa.array(left)), available, dropped)
 
 
-def _draw(rows: pa.Table, draw: Draw, seed: int, where: str) -> pa.Table:
+def _draw(rows: pa.Table, draw: Draw, key: DrawKey, where: str) -> pa.Table:
     """What a draw takes, in the order of ``rows``: the rows with the smallest keys, so that draws are nested."""
     import pyarrow as pa
 
@@ -201,7 +211,7 @@ def _draw(rows: pa.Table, draw: Draw, seed: int, where: str) -> pa.Table:
     wanted = draw.rows_of(n)
     if wanted >= n:
         return rows
-    taken = np.sort(np.argsort(_keys(rows, seed), kind="stable")[:wanted])
+    taken = np.sort(np.argsort(_keys(rows, *key), kind="stable")[:wanted])
     return rows.take(pa.array(taken))
 
 

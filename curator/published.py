@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROW_COLUMNS = ("position", "id", "copy", "dataset", "part", "category", "source_id")
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _BATCH = 256
 """Rows with pictures that are in memory at a time."""
 
@@ -83,15 +84,19 @@ def is_repository(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Downloaded:
-    """A published mix of a Hub: its files, or its account alone, and the commit."""
+    """A published mix of a Hub, and the commit."""
 
     mix: PublishedFiles
     commit: str
 
 
-def fetch_published(
-    home: Home, repo: str, revision: str | None = None, endpoint: str | None = None, *, account: bool = False
-) -> Downloaded:
+def published_account(repo: str, revision: str | None = None, endpoint: str | None = None) -> Downloaded:
+    """What a published mix says of itself; nothing of it is kept."""
+    with tempfile.TemporaryDirectory() as into:
+        return _fetch(Path(into), repo, revision, endpoint, [MIX_FILE, PUBLICATION_FILE])
+
+
+def fetch_published(home: Home, repo: str, revision: str | None = None, endpoint: str | None = None) -> Downloaded:
     """Download a published mix into the home's downloads; a run that was stopped is continued by the next one.
 
     Args:
@@ -99,18 +104,22 @@ def fetch_published(
         repo: ``org/name``.
         revision: branch, tag or commit; None = the newest.
         endpoint: address of the Hub-compatible server; None = ``HF_ENDPOINT`` or the Hub.
-        account: bring ``mix.json`` and ``publication.json`` alone.
     """
+    into = home.path / DOWNLOADS / f"{repo.replace('/', '--')}"
+    into.mkdir(parents=True, exist_ok=True)
+    return _fetch(into, repo, revision, endpoint, None)
+
+
+def _fetch(into: Path, repo: str, revision: str | None, endpoint: str | None, paths: list[str] | None) -> Downloaded:
     listing = list_repository(repo, revision, endpoint)
     there = {file.path for file in listing.files}
     if PUBLICATION_FILE not in there or MIX_FILE not in there:
         raise Refusal(repo, "is a dataset, but no published mix", "pull it as a dataset: it needs a card")
-    into = home.path / DOWNLOADS / f"{repo.replace('/', '--')}@{listing.commit[:12]}"
-    into.mkdir(parents=True, exist_ok=True)
-    download(repo, listing.commit, [MIX_FILE, PUBLICATION_FILE] if account else None, into, endpoint)
+    into = into / listing.commit[:12]
+    download(repo, listing.commit, paths, into, endpoint)
     return Downloaded(PublishedFiles.open(into), listing.commit)
 
 
 def forget(downloaded: Downloaded) -> None:
     """Remove what ``fetch_published`` brought."""
-    shutil.rmtree(downloaded.mix.folder, ignore_errors=True)
+    shutil.rmtree(downloaded.mix.folder.parent, ignore_errors=True)

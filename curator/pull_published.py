@@ -11,49 +11,62 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from curator.published import PublishedFiles, fetch_published, forget
+from curator.published import PublishedFiles, published_account
 from registry.card import Card, card_files, load_card
 from registry.discovery import checked_name
 from registry.errors import Refusal
 from registry.mix import Composed
+from registry.recipe import load_recipe, recipe_files
 from registry.store import Home, dump_json, write_aside
 
 
-def published_card(home: Home, repo: str, revision: str | None = None, endpoint: str | None = None) -> Card:
-    """Write (anew) the card and the recipe of a published mix into the home; returns the card.
+def published_card(
+    home: Home, repo: str, revision: str | None = None, endpoint: str | None = None, *, write: bool = True
+) -> Card:
+    """The card of a published mix, written into the home with its recipe unless the caller only looks.
 
     Raises:
-        Refusal: the repository is no published mix, or another dataset has both of the names that it could have.
+        Refusal: the repository is no published mix, or something else has both of the names that it could have.
     """
-    found = fetch_published(home, repo, revision, endpoint, account=True)
+    found = published_account(repo, revision, endpoint)
+    if not found.mix.whole:
+        way_out = "download its recipe, pull its datasets, and build it: its page says how"
+        raise Refusal(repo, "publishes its recipe alone, without the rows", way_out)
+    name = _free_name(home, repo)
     try:
-        if not found.mix.whole:
-            way_out = "download its recipe, pull its datasets, and build it: its page says how"
-            raise Refusal(repo, "publishes its recipe alone, without the rows", way_out)
-        name = _free_name(home, repo)
         card = _card(name, repo, found.commit, found.mix)
         seed = int(found.mix.info.recipe["seed"])
     except (ValidationError, KeyError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise Refusal(repo, f"its account is damaged ({reason})", "ask its publisher to publish it again") from None
-    finally:
-        forget(found)
-    recipe = {"name": name, "seed": seed, "parts": [{"dataset": name}]}
-    write_aside(home.path / "recipes" / f"{name}.yaml", dump_json(recipe))
-    write_aside(home.cards / f"{name}.yaml", dump_json(card.model_dump(mode="json", exclude_defaults=True)))
-    return load_card(name, home)
+    if write:
+        recipe = {"name": name, "seed": seed, "parts": [{"dataset": name}]}
+        write_aside(home.path / "recipes" / f"{name}.yaml", dump_json(recipe))
+        write_aside(home.cards / f"{name}.yaml", dump_json(card.model_dump(mode="json", exclude_defaults=True)))
+    return card
 
 
 def _free_name(home: Home, repo: str) -> str:
-    """The repository's name as a dataset's; with its organisation where another dataset has that name."""
+    """The repository's name as a dataset's and a recipe's; with its organisation where something else has that name."""
     organisation, _, name = repo.lower().partition("/")
-    files = card_files(home)
     for candidate in (name, f"{organisation}-{name}"):
         checked_name(candidate, "dataset")
-        if candidate not in files or load_card(candidate, home).source.hub_repo == repo:
+        if _is_free(home, candidate, repo):
             return candidate
-    what = f"has the name of other datasets here ('{name}', '{organisation}-{name}')"
+    what = f"has the name of other datasets or recipes here ('{name}', '{organisation}-{name}')"
     raise Refusal(repo, what, "pull it into another --home")
+
+
+def _is_free(home: Home, name: str, repo: str) -> bool:
+    """Whether nothing has this name but what an earlier pull of the same repository wrote."""
+    cards, recipes = card_files(home), recipe_files(home)
+    if name in cards:
+        if load_card(name, home).source.hub_repo != repo:
+            return False
+    elif name in recipes:
+        return False
+    parts = load_recipe(name, home).parts if name in recipes else []
+    return all(part.model_dump(exclude_defaults=True) == {"dataset": name} for part in parts)
 
 
 def _card(name: str, repo: str, commit: str, mix: PublishedFiles) -> Card:

@@ -49,9 +49,11 @@ def _fixed(slug: str, there: int, quota: Quota | None, where: str) -> int:
 def _total(there: Mapping[str, int], shares: Mapping[str, Fraction], rest: int, where: str) -> int:
     """Rows of the whole recipe."""
     left = 1 - sum(shares.values())
+    if not rest and left:
+        what = f"the shares of categories add up to {float(1 - left):g}, and no row is of a category without one"
+        raise Refusal(where, what, "make them add up to 1")
     if not rest:
-        scarcest = min(Fraction(there[slug]) / (share / (1 - left)) for slug, share in shares.items())
-        return int(scarcest)
+        return int(min(Fraction(there[slug]) / share for slug, share in shares.items()))
     if not left:
         what = f"the shares of categories add up to 1, and {rest:,} rows are of categories without one"
         raise Refusal(where, what, "give those a share too, or at_most: 0")

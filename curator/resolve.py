@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
+from pydantic import ValidationError
+
 from curator.categories.general import NAME as GENERAL
 from curator.categories.general import General
 from curator.contamination.hits import DISTANCE
@@ -358,5 +360,30 @@ def missing_hits(home: Home, group: Group) -> list[tuple[Samples, BenchmarkTable
 
 
 def _joined(outer: Filters, inner: Filters) -> Filters:
-    """Both, the outer ones first; the same bound twice is said once."""
-    return outer + [one for one in inner if one not in outer]
+    """Both, by name, as the order they are written in says nothing: of two bounds on one column the tighter one."""
+    joined: dict[tuple[str, str], Criterion] = {}
+    for one in [*outer, *inner]:
+        key = (one.filter, str(one.model.identity()) if one.model else "")
+        there = joined.get(key)
+        columns = {**there.bounds} if there else {}
+        for column, bounds in one.bounds.items():
+            columns[column] = (
+                _tighter(f"{one.filter}.{column}", columns[column], bounds) if column in columns else bounds
+            )
+        joined[key] = Criterion(one.filter, dict(sorted(columns.items())), one.model)
+    return [joined[key] for key in sorted(joined)]
+
+
+def _tighter(where: str, one: Bounds, other: Bounds) -> Bounds:
+    """What both bounds leave; raises Refusal where that is nothing."""
+    both: dict[str, Any] = one.model_dump(exclude_none=True)
+    for name, limit in other.model_dump(exclude_none=True).items():
+        if name == "equals" and both.get(name, limit) != limit:
+            what = f"must be '{both[name]}' and '{limit}' at once"
+            raise Refusal(where, what, "take one of the two bounds out")
+        choose = max if name == "min" else min
+        both[name] = limit if name not in both or name == "equals" else choose(both[name], limit)
+    try:
+        return Bounds.model_validate(both)
+    except ValidationError:
+        raise Refusal(where, f"is bounded by {one} and {other}, which leave nothing", "loosen one of them") from None

@@ -55,7 +55,8 @@ def find_samples(home: Home, dataset: str) -> Samples:
     there = [samples for samples in there if samples.revision == revision or not (revision or samples.limited)]
     if not there:
         what = f"has no samples here{' at revision ' + revision if revision else ''}"
-        raise Refusal(f"dataset '{dataset}'", what, f"run 'curator pull {name}'")
+        local = " --from FOLDER', which must hold the same files" if revision.startswith("local-") else "'"
+        raise Refusal(f"dataset '{dataset}'", what, f"run 'curator pull {name}{local}")
     wanted = [form_settings(card, form) for form in readable_forms(card)]
     usable = [samples for samples in there if any(_same(samples, settings) for settings in wanted)]
     usable = [samples for samples in usable if not samples.relabelled] or usable

@@ -283,10 +283,23 @@ def recipe_files(home: Home | None = None) -> dict[str, Path]:
     return files
 
 
+def _is_path(name: str) -> bool:
+    return name.endswith((".yaml", ".yml")) or "/" in name
+
+
+def _beside(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe with the files of inner recipes found from its own folder."""
+    parts = []
+    for part in recipe.parts:
+        found = str((folder / part.recipe).absolute()) if part.recipe and _is_path(part.recipe) else part.recipe
+        parts.append(part.model_copy(update={"recipe": found}))
+    return recipe.model_copy(update={"parts": parts})
+
+
 def load_recipe(name_or_path: str, home: Home | None = None) -> Recipe:
     """A recipe by name, or from a file (anything that ends in ``.yaml`` or has a path part)."""
-    if name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path:
-        return load(Path(name_or_path), Recipe)
+    if _is_path(name_or_path):
+        return _beside(load(Path(name_or_path), Recipe), Path(name_or_path).parent)
     files = recipe_files(home)
     if name_or_path not in files:
         hint = did_you_mean(name_or_path, files)

@@ -118,6 +118,9 @@ def _print_missing(path: str, rows: list[dict[str, Any]], as_json: bool) -> None
 def _print(home: Home, folder: Path, info: MixInfo, as_json: bool) -> None:
     from curator.licences import terms_of
 
+    if not info.samples:
+        note(f"warning: the mix '{info.name}' is empty: its filters, quotas or draws leave nothing")
+
     composed = info.composition
     terms = terms_of(home, info.datasets, {one.dataset for one in composed if one.pictures})
     licences = {one.dataset: {"annotations": one.annotations, "images": one.images} for one in terms}

@@ -43,7 +43,7 @@ MAX_CHARACTERS = 80
     "bounds",
     multiple=True,
     metavar="FILTER.COLUMN=MIN:MAX",
-    help="Say what these bounds would drop (repeat); leave MIN or MAX out; lowest:0.2 keeps a share.",
+    help="Say what these bounds would drop (repeat); leave MIN or MAX out; lowest:0.2 keeps a share; =NAME for names.",
 )
 @click.option(
     "--sample-html",

@@ -90,7 +90,7 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
         raise Refusal(given[0], "is for one dataset", "name one dataset, or leave it out")
     look = Look(origin.pop("limit"), origin.pop("images"))
     fetching = fetching_of({name: origin.pop(name) for name in ("fetch", *FETCHING)})
-    cards = [_card(Home(home), name, origin) for name in datasets]
+    cards = [_card(Home(home), name, origin, dry_run) for name in datasets]
     results: list[dict[str, Any]] = []
     try:
         results.extend(_pull_one(Home(home), card, look, fetching, policy, dry_run, origin, as_json) for card in cards)
@@ -103,7 +103,7 @@ def command(datasets: tuple[str, ...], home: Path, as_json: bool, dry_run: bool,
         raise Refusal("--policy complete", what, "see ledger.json beside the samples, or choose another policy")
 
 
-def _card(home: Home, name: str, origin: dict[str, Any]) -> Card:
+def _card(home: Home, name: str, origin: dict[str, Any], dry_run: bool) -> Card:
     """The card of a dataset; a repository is a mix that somebody published, and its card is made."""
     from curator.published import is_repository
     from curator.pull_published import published_card
@@ -111,8 +111,9 @@ def _card(home: Home, name: str, origin: dict[str, Any]) -> Card:
 
     if not is_repository(name):
         return load_card(name, home)
-    card = published_card(home, name, origin["revision"], origin["endpoint"])
-    note(f"{name} is a published mix: '{card.name}' is now a dataset here, and the recipe that builds it again")
+    card = published_card(home, name, origin["revision"], origin["endpoint"], write=not dry_run)
+    becomes = "would become" if dry_run else "is now"
+    note(f"{name} is a published mix: '{card.name}' {becomes} a dataset here, and the recipe that builds it again")
     return card
 
 

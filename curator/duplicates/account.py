@@ -140,7 +140,8 @@ def _ways(request: Request, rows: list[Clustered]) -> dict[str, str]:
 
 
 def _by_way(request: Request, decided: list[Decided], way_of: dict[str, str]) -> list[Row]:
-    groups, reasons, rows = Counter(way_of.values()), Counter[str](), Counter[str]()
+    held = {cluster for one in decided for cluster in one.rows.clusters}  # not those of what is compared against alone
+    groups, reasons, rows = Counter(way_of[cluster] for cluster in held), Counter[str](), Counter[str]()
     for one in decided:
         reasons.update(way_of[c] for c, goes in zip(one.rows.clusters, one.goes.tolist(), strict=True) if goes)
         rows.update(way_of[cluster] for cluster in one.rows.clusters)

@@ -41,6 +41,8 @@ def test_a_published_mix_is_pulled_built_and_verified_elsewhere(hub: Hub, tmp_pa
     assert ours("verify", "acme/both-v1")["verdict"] == "equal"
     assert not any((home.path / "downloads").iterdir())
 
+    theirs("pull", "acme/both-v1", "--dry-run")
+    assert not theirs.home.exists(), "a dry run leaves nothing"
     theirs("pull", "acme/both-v1")
     built = theirs("build-mix", "both-v1")
     assert built["content_digest"] == MixReader(home, folder).info.content_digest
@@ -71,6 +73,18 @@ def test_mixes_are_compared_with_each_other_and_with_published_ones(hub: Hub, tm
     found = terminal("diff-mix", "both", "other")
     assert (found["same_rows"], found["only_in_a"], found["only_in_b"]) == (False, 14, 0)
     terminal("diff-mix", "both", "other", "--exit-code", code=1)
+
+
+def test_a_pull_writes_over_no_recipe_of_somebody_else(hub: Hub, tmp_path: Path) -> None:
+    home, folder = make_home(tmp_path, pictures=4)
+    ours, theirs = Terminal(hub, home.path), Terminal(hub, tmp_path / "theirs" / "home")
+    ours("publish", "both", "acme/mine", "--shard-size", "1")
+    recipe = theirs.home / "recipes" / "mine.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text("name: mine\nparts: [{dataset: openmoji}]  # a user's own\n")
+    theirs("pull", "acme/mine")
+    assert "a user's own" in recipe.read_text()
+    assert theirs("build-mix", "acme-mine")["content_digest"] == MixReader(home, folder).info.content_digest
 
 
 def test_a_recipe_alone_is_verified_by_building_it_and_is_not_pulled(hub: Hub, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from curator.samples import Samples
 from registry.errors import Refusal
 from registry.identity import order_key
 from registry.mix import MixReader
-from registry.recipe import Recipe
+from registry.recipe import Recipe, load_recipe
 from registry.store import Home, read_record
 from tests.curator.data_home import file_bytes, make_captions, make_chats, rows_of, write_card
 from tests.curator.extract_reference import murmur
@@ -118,7 +118,7 @@ def test_draws_are_nested_and_depend_on_ids_alone(home: Home, seed: int) -> None
     drawn = [set(ids(home, recipe({"dataset": "chats", "choose": n}, seed=seed))) for n in (5, 20, 60)]
     assert [len(one) for one in drawn] == [5, 20, 60]
     assert drawn[0] < drawn[1] < drawn[2]
-    assert drawn[0] == set(sorted(drawn[2], key=lambda pair: key_of(seed, *pair))[:5])
+    assert drawn[0] == set(sorted(drawn[2], key=lambda pair: key_of(seed, "draw", "chats", "", 0, *pair))[:5])
 
 
 @pytest.mark.parametrize(("share", "rows"), [("0.5", 30), ("0.29", 17), ("1", 60), ("0.001", 0)])
@@ -296,6 +296,41 @@ def test_quotas_count_the_rows_of_all_parts(home: Home) -> None:
     outer = recipe({"recipe": "inner", "choose": 10})
     _, info = build_mix(home, outer, {"inner": recipe(*parts, categories={"captioning": {"at_most": 0}}, name="inner")})
     assert "captioning" not in info.categories
+
+
+def test_a_draw_from_what_another_draw_left_is_fair(home: Home) -> None:
+    inner = recipe({"dataset": "pics", "choose": 20}, {"dataset": "chats"}, name="inner")
+    _, info = build_mix(home, recipe({"recipe": "inner", "choose": 40}), {"inner": inner})
+    assert abs(info.datasets["pics"] - 10) <= 5, "as many as chance gives, not all that the inner draw had taken"
+    twice = recipe({"dataset": "chats", "choose": 20}, {"dataset": "chats", "choose": 20})
+    assert len({identity for identity, _ in ids(home, twice)}) > 20, "a second draw of a dataset is another one"
+    seeds = [
+        {i for i, _ in ids(home, recipe({"recipe": "inner", "choose": 9}, seed=s), {"inner": inner})} for s in (1, 2)
+    ]
+    assert seeds[0] != seeds[1], "the draw belongs to the recipe that asks for it"
+
+
+def test_the_order_of_filters_is_no_part_of_a_recipe_and_two_bounds_are_one(home: Home) -> None:
+    def bounded(own: dict[str, Any], outer: dict[str, Any]) -> Recipe:
+        return recipe({"dataset": "chats", "filters": own}, filters=outer)
+
+    lengths = {"words": {"max": 50}, "chars": {"min": 2}}
+    filters: dict[str, Any] = {"text_length": lengths, "repetition": {"repeated_share": {"max": 0.5}}}
+    turned = {"repetition": filters["repetition"], "text_length": dict(reversed(lengths.items()))}
+    assert build_mix(home, bounded(filters, {}))[0] == build_mix(home, bounded(turned, {}))[0]
+    one, other = {"text_length": {"words": {"max": 50}}}, {"text_length": {"words": {"max": 60, "min": 1}}}
+    tighter = {"text_length": {"words": {"max": 50, "min": 1}}}
+    assert build_mix(home, bounded(one, other))[0] == build_mix(home, bounded(tighter, {}))[0]
+    with pytest.raises(Refusal, match=r"text_length\.words.*leave nothing"):
+        build_mix(home, bounded(one, {"text_length": {"words": {"min": 90}}}))
+
+
+def test_inner_recipes_are_found_beside_the_outer_one(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "outer.yaml").write_text("name: outer\nparts: [{recipe: deep/inner.yaml}]\n")
+    (tmp_path / "deep" / "inner.yaml").write_text("name: inner\nparts: [{recipe: ./innermost.yaml}]\n")
+    (tmp_path / "deep" / "innermost.yaml").write_text("name: innermost\nparts: [{dataset: pics}]\n")
+    assert build_mix(home, load_recipe(str(tmp_path / "outer.yaml"), home))[1].samples == 40
 
 
 def test_a_quota_that_cannot_be_met_names_the_recipe(home: Home) -> None:

@@ -140,7 +140,7 @@ def test_a_dataset_that_is_not_here_leaves_the_recipe_open(home: Home, mix: Path
     told = checked(home, mix)
     assert told["samples"][0] == "differs"
     assert told["recipe"][0] == "unknown"
-    assert "run 'curator pull sums'" in told["recipe"][1]
+    assert "run 'curator pull sums --from FOLDER'" in told["recipe"][1]
 
 
 def test_a_published_mix_is_equal_and_needs_no_home(home: Home, published: Path, tmp_path: Path) -> None:

@@ -32,6 +32,15 @@ note: for the tests
 """
 
 
+def test_the_example_of_the_documentation_says_everything_and_is_sound(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
+    (tmp_path / "example.yaml").write_text(text.partition("```yaml\n")[2].partition("```")[0], encoding="utf-8")
+    recipe = load_recipe(str(tmp_path / "example.yaml"))
+    assert Recipe.model_fields.keys() - recipe.model_fields_set == {"models"}
+    said = set().union(*(part.model_fields_set for part in recipe.parts))
+    assert RecipePart.model_fields.keys() - said == {"category", "labels"}
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     home = Home(tmp_path / "home")
