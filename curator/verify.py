@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from curator.export import published_schema
 from curator.mix import content_digest, draw_mix
@@ -51,7 +51,8 @@ class Verdict(StrEnum):
 class Check:
     """One question and its answer."""
 
-    name: Literal["files", "order", "samples", "pictures", "recipe"]
+    name: str
+    """``files``, ``order``, ``samples``, ``pictures`` or ``recipe``."""
     verdict: Verdict
     checked: int
     """Files, rows or pictures that were looked at."""
@@ -184,7 +185,8 @@ def _pictures(home: Home, rows: pa.Table) -> Check:
 
 
 def _contents(published: PublishedFiles, advance: Advance) -> Iterator[Check]:
-    """Whether the content of each published row gives its id; pictures are named by what their bytes give."""
+    """Whether the content of each published row gives its id, and the bytes of each picture its name."""
+    first: dict[str, str] = {}
     rows = pictures = 0
     for path in sorted(published.shards):
         for samples in published.samples(path):
@@ -193,20 +195,16 @@ def _contents(published: PublishedFiles, advance: Advance) -> Iterator[Check]:
                 shas = [hashlib.sha256(image["bytes"] or b"").hexdigest() for image in images]
                 names = [str(image["path"]).partition(".")[0] for image in images]
                 if names != shas:
-                    yield Check(
-                        "pictures", Verdict.DIFFERS, pictures, f"row {one['position']}: a picture's bytes are others"
-                    )
-                    return
+                    first.setdefault("pictures", f"row {one['position']}: the bytes of a picture are others")
                 if sample_id(one["messages"], shas) != one["id"]:
-                    yield Check(
-                        "samples", Verdict.DIFFERS, rows, f"row {one['position']}: its content gives another id"
-                    )
-                    return
+                    first.setdefault("samples", f"row {one['position']}: its content gives another id")
                 pictures += len(shas)
             rows += len(samples)
             advance(len(samples))
-    yield Check("samples", Verdict.EQUAL, rows)
-    yield Check("pictures", Verdict.EQUAL, pictures)
+    yield Check("samples", Verdict.DIFFERS if "samples" in first else Verdict.EQUAL, rows, first.get("samples", ""))
+    yield Check(
+        "pictures", Verdict.DIFFERS if "pictures" in first else Verdict.EQUAL, pictures, first.get("pictures", "")
+    )
 
 
 def _recipe(home: Home, info: MixInfo, rows: pa.Table) -> Check:

@@ -133,6 +133,7 @@ def _table(texts: pa.Array, begin: int, name: str) -> pa.Table:
         "category": pa.repeat("text_only", n),
         "images": pa.array([[]] * n, schema.field("images").type),
         "messages": pa.ListArray.from_arrays(np.arange(0, 2 * n + 1, 2, dtype=np.int32), messages),
+        "ratings": pa.nulls(n, schema.field("ratings").type),
     }
     return pa.table({key: values.cast(schema.field(key).type) for key, values in columns.items()}, schema=schema)
 
