@@ -26,7 +26,7 @@ PARTITION = 1 << 20
 """Entries of a partition, about: what is in memory at once."""
 _GATHERED = 1 << 19
 """Entries that are gathered to one block."""
-HELD = 64 << 20
+HELD = 16 << 20
 """Bytes that stay in memory."""
 
 
