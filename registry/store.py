@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import shutil
@@ -187,14 +188,15 @@ class Home:
     def _claim(self, name: str) -> tuple[Path, int]:
         """A fresh locked folder. It is made under a shared lock so that no sweep sees it before its own lock."""
         with _locked(self.aside / ".lock"):
-            for attempt in range(1_000_000):
-                work = self.aside / f"{name}.{os.getpid()}.{attempt}"
+            # No name comes twice: the thread that still removes a folder would remove the next one of its name too.
+            for number in _NUMBERS:
+                work = self.aside / f"{name}.{os.getpid()}.{number}"
                 with contextlib.suppress(FileExistsError):
                     work.mkdir()
                     lock = os.open(work / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
                     fcntl.flock(lock, fcntl.LOCK_EX)
                     return work, lock
-        raise AssertionError("unreachable: a million asides of one process")
+        raise AssertionError("unreachable: the numbers do not end")
 
     def sweep(self) -> int:
         """Remove what dead processes left in ``aside/``; the number of folders removed."""
@@ -294,6 +296,10 @@ def _write_file(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+_NUMBERS = itertools.count()
+"""Of the aside folders of this process."""
 
 
 @contextlib.contextmanager

@@ -131,8 +131,8 @@ def test_what_is_added_or_dropped_leaves_the_rest_as_it_was(tmp_path: Path, monk
     add_sums(home, tmp_path / "source", 8 * rows)
     add_pictures(home, tmp_path / "source", "before", 3)
 
-    def groups(name: str, *parts: RecipePart) -> list[tuple[str, ...]]:
-        folder, _ = build_mix(home, Recipe(name=name, seed=8, parts=list(parts)))
+    def groups(name: str, *parts: RecipePart, seed: int = 7) -> list[tuple[str, ...]]:
+        folder, _ = build_mix(home, Recipe(name=name, seed=seed, parts=list(parts)))
         exporter = Exporter(home, MixReader(home, folder))
         exporter.write(tmp_path / "all.parquet", exporter.slices()[0])
         exporter.close()
@@ -145,8 +145,9 @@ def test_what_is_added_or_dropped_leaves_the_rest_as_it_was(tmp_path: Path, monk
     both = groups("joined", RecipePart(dataset="before"), RecipePart(dataset="sums"))
     assert len(both[0]) == 3
     assert both[1:] == sums
-    fewer = groups("fewer", RecipePart(dataset="sums", choose=8 * rows - 1))
-    assert len(set(fewer) & set(sums)) >= len(sums) - 2, "one row less changes the row group it was in"
+    fewer = [groups("fewer", RecipePart(dataset="sums", choose=8 * rows - 1), seed=seed) for seed in range(5)]
+    changed = sorted(len(set(sums) - set(one)) for one in fewer)
+    assert changed[2] <= 2, "one row less changes the row group it was in, and seldom those behind it"
 
 
 def test_texts_come_in_any_order(made: Made) -> None:
