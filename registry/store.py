@@ -168,8 +168,12 @@ class Home:
                 work.mkdir(exist_ok=True)
                 lock = os.open(work / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
             fcntl.flock(lock, fcntl.LOCK_EX)  # waits for a process that makes the same
-            if _is_still(work / ".lock", lock) and not is_finished(folder):
-                return work, lock
+            if _is_still(work / ".lock", lock):
+                if not is_finished(folder):
+                    return work, lock
+                # Made anew after whoever finished the folder had removed it.
+                with _locked(self.aside / ".lock"):
+                    shutil.rmtree(work, ignore_errors=True)
             os.close(lock)  # who held it has finished and removed it: look again
         return None
 

@@ -117,7 +117,7 @@ def _without_interrupts() -> Iterator[None]:
 def _serve(pipe: Connection[Any, Any], function: Function[Any]) -> None:
     """The life of a process: a task in, an outcome out, until there is no parent any more."""
     Thread(target=_die_with_parent, daemon=True).start()
-    with contextlib.suppress(EOFError):
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
         while True:
             pipe.send(attempt(function, pipe.recv()))
 
