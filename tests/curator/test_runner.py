@@ -25,7 +25,8 @@ from tests.curator.place_tasks import Copy, copy, copy_and_tell
 ROOT = Path(__file__).parents[2]
 FILES = 6
 PARENT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
 from pathlib import Path
 from curator.runner import Place, run
 from tests.curator.place_tasks import Copy, copy_after_a_death
