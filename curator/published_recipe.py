@@ -12,6 +12,7 @@ from typing import Any
 
 from curator.models import named_by_digest
 from registry.mix import MixInfo
+from registry.recipe import Bounds
 from registry.store import dump_json
 
 RECIPE_FILE = "recipe.json"
@@ -96,12 +97,13 @@ _SECTIONS = {"categories": _same, "decontaminate": _decontaminate, "dedup": _ded
 
 def _filters(pinned: list[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
     """Bounds by filter and column; of two bounds on one column both hold, so the tighter one is written."""
-    joined: dict[str, dict[str, dict[str, Any]]] = {}
+    joined: dict[str, dict[str, Bounds]] = {}
     for one in pinned:
         columns = joined.setdefault(one["filter"], {})
-        for column, bounds in one["bounds"].items():
-            kept = columns.setdefault(column, {})
-            for key, value in bounds.items():
-                tighter = {"min": max, "max": min, "lowest": min, "highest": min}.get(key)
-                kept[key] = tighter(kept[key], value) if tighter and key in kept else value
-    return joined
+        for column, said in one["bounds"].items():
+            bounds = Bounds.model_validate(said)
+            columns[column] = columns[column].and_also(bounds) if column in columns else bounds
+    return {
+        name: {column: bounds.model_dump(mode="json", exclude_none=True) for column, bounds in columns.items()}
+        for name, columns in joined.items()
+    }

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
-from pydantic import ValidationError
-
 from curator.categories.general import NAME as GENERAL
 from curator.categories.general import General
 from curator.contamination.hits import DISTANCE
@@ -376,14 +374,7 @@ def _joined(outer: Filters, inner: Filters) -> Filters:
 
 def _tighter(where: str, one: Bounds, other: Bounds) -> Bounds:
     """What both bounds leave; raises Refusal where that is nothing."""
-    both: dict[str, Any] = one.model_dump(exclude_none=True)
-    for name, limit in other.model_dump(exclude_none=True).items():
-        if name == "equals" and both.get(name, limit) != limit:
-            what = f"must be '{both[name]}' and '{limit}' at once"
-            raise Refusal(where, what, "take one of the two bounds out")
-        choose = max if name == "min" else min
-        both[name] = limit if name not in both or name == "equals" else choose(both[name], limit)
     try:
-        return Bounds.model_validate(both)
-    except ValidationError:
+        return one.and_also(other)
+    except ValueError:
         raise Refusal(where, f"is bounded by {one} and {other}, which leave nothing", "loosen one of them") from None

@@ -38,6 +38,16 @@ class Bounds(StrictModel):
             raise ValueError(f"min {self.min:g} is more than max {self.max:g}: nothing would stay")
         return self
 
+    def and_also(self, other: Bounds) -> Bounds:
+        """Both at once: of two limits the tighter one. Raises ValueError where they leave nothing."""
+        both: dict[str, Any] = self.model_dump(exclude_none=True)
+        for name, limit in other.model_dump(exclude_none=True).items():
+            there = both.get(name, limit)
+            if name == "equals" and there != limit:
+                raise ValueError(f"a value cannot be '{there}' and '{limit}'")
+            both[name] = max(there, limit) if name == "min" else min(there, limit)
+        return Bounds.model_validate(both)
+
 
 class Alike(NamedTuple):
     """One way in which two samples are the same: how near their texts must be, and how near their pictures."""

@@ -92,9 +92,8 @@ def _place(question: Question) -> Place:
 
 def _accuracies(hits: Mapping[Place, bool]) -> dict[str, float]:
     """aAcc, fAcc, qAcc and their mean."""
-    figures = _all_right((place.ability, place.set, place.figure, hit) for place, hit in hits.items())
-    asked = _all_right((place.ability, place.set, place.question, hit) for place, hit in hits.items())
-    three = {"aAcc": _percent(hits.values()), "fAcc": _percent(figures.values()), "qAcc": _percent(asked.values())}
+    figures, asked = _groups(hits)
+    three = {"aAcc": _percent(hits.values()), "fAcc": _percent(figures), "qAcc": _percent(asked)}
     return {PRIMARY: sum(three.values()) / 3} | three
 
 
@@ -134,7 +133,7 @@ def _items(questions: Sequence[Question], answers: Sequence[Answer]) -> dict[str
 
 
 def _groups(hits: Mapping[Place, bool]) -> tuple[list[bool], list[bool]]:
-    """Whether each figure, and each question, of a set is right."""
+    """Whether all prompts of each figure are right, and all of each question."""
     figures = _all_right((place.ability, place.set, place.figure, hit) for place, hit in hits.items())
     asked = _all_right((place.ability, place.set, place.question, hit) for place, hit in hits.items())
     return list(figures.values()), list(asked.values())
