@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -68,6 +68,12 @@ class Segment:
         place = int(self.digests.searchsorted(wanted))
         return place if place < len(self.digests) and self.digests[place] == wanted else -1
 
+    def find_all(self, digests: npt.NDArray[np.bytes_]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Which of these are among the pictures, and the place of each of those."""
+        places = np.minimum(self.digests.searchsorted(digests), max(len(self.digests) - 1, 0))
+        at = np.flatnonzero(self.digests[places] == digests) if len(self.digests) else np.empty(0, np.int64)
+        return at, places[at]
+
     def numbers(self, place: int) -> tuple[int, int, int, int, int | None]:
         """Offset, length, width, height and checksum of the picture at this place."""
         columns = (self.offsets, self.lengths, self.widths, self.heights, self.sums)
@@ -124,3 +130,22 @@ class ImageIndex:
             if place >= 0:
                 return Found(self._names[segment.shards[place]], *segment.numbers(place))
         return None
+
+    def find_all(self, sha256s: Sequence[str]) -> list[Found | None]:
+        """``find`` of many pictures, at a fraction of the cost of each alone."""
+        try:
+            wanted = np.frombuffer(bytes.fromhex("".join(sha256s)), DIGEST)
+        except ValueError:
+            wanted = np.empty(0, DIGEST)
+        if len(wanted) != len(sha256s):  # one of them is no digest
+            return [self.find(sha256) for sha256 in sha256s]
+        found: list[Found | None] = [None] * len(wanted)
+        for segment in reversed(self._segments):  # what the first ones have counts
+            at, places = segment.find_all(wanted)
+            names = [self._names[shard] for shard in segment.shards[places].tolist()]
+            sizes = (segment.offsets, segment.lengths, segment.widths, segment.heights)
+            sums = [None if crc32 == _NONE else crc32 for crc32 in segment.sums[places].tolist()]
+            columns = (names, *(column[places].tolist() for column in sizes), sums)
+            for place, one in zip(at.tolist(), map(Found, *columns), strict=True):
+                found[place] = one
+        return found

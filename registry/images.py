@@ -14,7 +14,7 @@ import os
 import re
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -24,7 +24,7 @@ from registry.errors import Refusal
 from registry.identity import digest, short
 from registry.image_decoder import MAX_PIXELS, BadImage, decoded
 from registry.image_header import whole_picture
-from registry.image_index import SUM, ImageIndex
+from registry.image_index import SUM, Found, ImageIndex
 from registry.store import Home, fsync
 
 if TYPE_CHECKING:
@@ -108,20 +108,24 @@ class ImageStore:
 
     def locate(self, sha256: str) -> Place:
         """Where a picture lies; raises Refusal when it is not in the store."""
-        found = self._index.find(sha256)
-        if found is None:
-            raise Refusal(
-                f"image {sha256[:12]}",
-                "is not in the image store",
-                "pull its dataset again with 'curator pull'",
-            )
-        return Place(found.shard, found.offset, found.length, found.crc32)
+        return _place(sha256, self._index.find(sha256))
+
+    def locate_all(self, sha256s: Sequence[str]) -> list[Place]:
+        """``locate`` of many pictures, at a fraction of the cost of each alone."""
+        return [_place(*pair) for pair in zip(sha256s, self._index.find_all(sha256s), strict=True)]
 
     def read(self, sha256: str) -> bytes:
         """The file bytes of a picture, as they were published."""
-        place = self.locate(sha256)
-        with self._opened(place.shard) as descriptor:
-            data = os.pread(descriptor, place.length, place.offset)
+        return self.read_at(self.locate(sha256))
+
+    def read_at(self, place: Place) -> bytes:
+        """The bytes of a picture that was located before."""
+        kept = self._files.get(place.shard)
+        if kept is not None:
+            data = os.pread(kept, place.length, place.offset)
+        else:
+            with self._opened(place.shard) as descriptor:
+                data = os.pread(descriptor, place.length, place.offset)
         if len(data) != place.length:
             raise damaged_shard(self.home.images / f"{place.shard}.tar", "is cut off")
         return data
@@ -269,6 +273,13 @@ class ImageWriter:
         if self._file is not None:
             self._file.close()
             self._file, self._waiting = None, []
+
+
+def _place(sha256: str, found: Found | None) -> Place:
+    if found is None:
+        way = "pull its dataset again with 'curator pull'"
+        raise Refusal(f"image {sha256[:12]}", "is not in the image store", way)
+    return Place(found.shard, found.offset, found.length, found.crc32)
 
 
 def read_index(path: Path) -> pa.Table:

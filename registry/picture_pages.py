@@ -40,16 +40,16 @@ def picture_chunk(group: pq.RowGroupMetaData) -> tuple[int, int]:
 
 def plain_values(chunk: Any) -> tuple[Indices, Indices]:
     """Start and length of every value of a column chunk (anything with the buffer protocol), nulls left out."""
-    data = memoryview(chunk).cast("B")
     found: list[tuple[int, int]] = []
     try:
-        start = 0
-        while start < len(data):
-            header, body = _header(data, start)
-            start = body + _page_size(header)
-            if start > len(data):
-                raise UnfitPageError("a page ends behind its column")
-            found += _page_values(data, body + _levels(header, data, body), start)
+        with memoryview(chunk).cast("B") as data:
+            start = 0
+            while start < len(data):
+                header, body = _header(data, start)
+                start = body + _page_size(header)
+                if start > len(data):
+                    raise UnfitPageError("a page ends behind its column")
+                found += _page_values(data, body + _levels(header, data, body), start)
     except (IndexError, KeyError, struct.error):
         raise UnfitPageError("a page header is damaged") from None
     places = np.array(found, dtype=np.int64).reshape(-1, 2)

@@ -199,15 +199,16 @@ def _open_group(shard: _Shard, number: int) -> _Group:
     try:
         begin, end = picture_chunk(row_group)
         if file.local:
-            start, data = begin, file.between(begin, end)
             texts = _columns(file.where, shard.footer, number, list(_TEXT))
+            with file.looked_at(begin, end) as pictures:
+                starts, lengths = plain_values(pictures)
         else:
             start, stop = _span(row_group)
             data = file.between(start, stop)
             texts = _columns(_Piece(file.size, start, data), shard.footer, number, list(_TEXT))
+            starts, lengths = plain_values(memoryview(data)[begin - start : end - start])
         texts = texts.cast(_text_schema())
         texts.validate(full=True)  # a changed byte may leave text that is none
-        starts, lengths = plain_values(memoryview(data)[begin - start : end - start])
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(file, " ".join(str(error).split())) from None
     images = texts.column("images").combine_chunks()

@@ -6,10 +6,12 @@ apart. Nothing is kept open, so a forked process reads on as if it had opened th
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import mmap
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,6 +45,20 @@ class RangedFile:
         assert 0 <= start <= stop <= self.size, f"[{start}, {stop}) of {self.size} bytes"
         return patiently(self.where, functools.partial(self._between, start, stop))
 
+    @contextlib.contextmanager
+    def looked_at(self, start: int, stop: int) -> Iterator[memoryview]:
+        """The bytes ``[start, stop)`` of a file on this machine, of which only what is touched is read."""
+        with contextlib.ExitStack() as closing:
+            opened = closing.enter_context(Path(self.where).open("rb"))
+            if os.fstat(opened.fileno()).st_size < stop:
+                raise self._cut_off()
+            mapped = closing.enter_context(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
+            whole = closing.enter_context(memoryview(mapped))
+            yield closing.enter_context(whole[start:stop])
+
+    def _cut_off(self) -> Refusal:
+        return Refusal(self.where, "is cut off", "bring the file again")
+
     def _between(self, start: int, stop: int) -> bytes:
         if self.local:
             descriptor = os.open(self.where, os.O_RDONLY | os.O_CLOEXEC)
@@ -55,7 +71,7 @@ class RangedFile:
             data = bytes(system.cat_file(path, start=start, end=stop))
         if len(data) != stop - start:
             if self.local:
-                raise Refusal(self.where, "is cut off", "bring the file again")
+                raise self._cut_off()
             raise EOFError(f"{len(data):,} of {stop - start:,} bytes came")
         return data
 

@@ -7,6 +7,7 @@ columns, which processes that are forked later share. Pictures are one positione
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from registry.errors import Refusal
-from registry.images import ImageStore, damaged_shard
+from registry.images import ImageStore, Place, damaged_shard
 from registry.mix import MixReader
 from registry.mix_stream import Mix, Sample, samples_of
 from registry.permutation import Indices, Order
@@ -54,15 +55,25 @@ class StoredMix(Mix):
         """As ``Mix.samples``."""
         wanted = np.asarray(positions, np.int64)
         rows = self._rows.take(wanted)
-        shown = rows.column("images").to_pylist()
-        images = ([self._picture(image["sha256"]) for image in found] for found in shown)
-        return samples_of(wanted, rows, self._reader.messages(rows), images)
+        return samples_of(wanted, rows, self._reader.messages(rows), self._pictures(rows.column("images")))
 
-    def _picture(self, sha256: str) -> bytes:
-        data = self._images.read(sha256)
-        if self._check and hashlib.sha256(data).hexdigest() != sha256:
-            shard = self._home.images / f"{self._images.locate(sha256).shard}.tar"
-            raise damaged_shard(shard, f"picture {sha256[:12]} is damaged")
+    def _pictures(self, images: pa.ChunkedArray) -> Iterator[list[bytes]]:
+        """The picture files of each row: all are looked up together, and read one row after another."""
+        import pyarrow.compute as pc
+
+        digests: list[str] = pc.struct_field(pc.list_flatten(images), "sha256").to_pylist()
+        found = zip(digests, self._images.locate_all(digests), strict=True)
+        read = self._checked if self._check else self._read
+        for count in pc.fill_null(pc.list_value_length(images), 0).to_pylist():
+            yield [read(sha256, place) for sha256, place in itertools.islice(found, count)]
+
+    def _read(self, sha256: str, place: Place) -> bytes:  # noqa: ARG002 - as ``_checked``
+        return self._images.read_at(place)
+
+    def _checked(self, sha256: str, place: Place) -> bytes:
+        data = self._images.read_at(place)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise damaged_shard(self._home.images / f"{place.shard}.tar", f"picture {sha256[:12]} is damaged")
         return data
 
 

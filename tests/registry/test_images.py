@@ -207,6 +207,7 @@ def test_more_shards_than_may_be_open_are_read(store: ImageStore, monkeypatch: p
     refs = fill(store, published)
     before = open_files()
     assert [store.read(ref.sha256) for _ in range(2) for ref in refs] == published * 2
+    assert [store.read_at(place) for place in store.locate_all([ref.sha256 for ref in refs])] == published
     assert open_files() <= before + 2
     store.close()
     assert open_files() == before
@@ -346,6 +347,12 @@ def test_the_index_answers_as_a_dictionary_would_whatever_the_order_of_arrival(t
     assert index.find("0" * 64) is None
     assert index.find("no digest") is None
     assert index.find("12") is None
+    asked = [*draw.choices(list(known), k=300), "0" * 64, *list(known)[:3]]
+    assert index.find_all(asked) == [index.find(digest) for digest in asked]
+    odd = ["no digest", asked[0], "12", asked[1] + "00"]
+    assert index.find_all(odd) == [None, index.find(asked[0]), None, None]
+    assert index.find_all([]) == []
+    assert ImageIndex().find_all(asked[:2]) == [None, None]
 
 
 def test_an_index_with_a_digest_that_is_none_is_refused(store: ImageStore) -> None:
