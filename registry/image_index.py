@@ -12,7 +12,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import pyarrow as pa
 
-DIGEST = "S32"
+DIGEST_BYTES = 32
+DIGEST = f"S{DIGEST_BYTES}"
 """Bytes of a sha256. numpy drops the zeros at the end of such a value: as all are equally long, none become equal."""
 
 
@@ -124,6 +125,8 @@ class ImageIndex:
         try:
             digest = bytes.fromhex(sha256)
         except ValueError:
+            return None
+        if len(digest) != DIGEST_BYTES:
             return None
         for segment in self._segments:
             place = segment.find(digest)
