@@ -15,6 +15,7 @@ pictures are checked by checksum. What is published has pages cut by content, an
 from __future__ import annotations
 
 import bisect
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -131,11 +132,14 @@ class Exporter:
 
     def pictures(self) -> dict[str, int]:
         """Dataset -> pictures its rows show, copies counted; datasets without any are left out."""
-        counts: dict[str, int] = {}
-        for dataset, images in self._each("dataset", "images"):
-            if images:
-                counts[dataset] = counts.get(dataset, 0) + len(images)
-        return counts
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        shown = pc.list_value_length(self._rows.column("images"))
+        rows = pa.table({"dataset": self._rows.column("dataset"), "pictures": shown})
+        counted = rows.group_by("dataset", use_threads=False).aggregate([("pictures", "sum")])
+        pairs = zip(counted.column("dataset").to_pylist(), counted.column("pictures_sum").to_pylist(), strict=True)
+        return {dataset: count for dataset, count in pairs if count}
 
     def slices(self) -> list[Slice]:
         """Where shards are cut: as many row groups as fit, one at least. Refusal for a picture that is not here."""
@@ -168,19 +172,11 @@ class Exporter:
             if self._publishing:
                 writer.add_key_value_metadata({"content_defined_chunking": json.dumps(_CHUNKS)})
 
-    def _each(self, *names: str, start: int = 0, stop: int | None = None) -> Iterator[tuple[Any, ...]]:
-        """Values of a few columns, row by row."""
-        part = self._rows.select(list(names)).slice(start, None if stop is None else stop - start)
-        for batch in part.to_batches(max_chunksize=8192):
-            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
-
     def _groups(self, start: int, stop: int) -> Iterator[Slice]:
         """Row groups of the rows [start, stop), which begin with one of them."""
         first, weight, before = start, 0, None
-        for index, (dataset, identity, images) in enumerate(
-            self._each("dataset", "id", "images", start=start, stop=stop), start
-        ):
-            added = TEXT_BYTES + sum(self.images.locate(image["sha256"]).length for image in images)
+        for index, (dataset, identity, weighs) in enumerate(self._weighed(start, stop), start):
+            added = TEXT_BYTES + weighs
             if index > first and (
                 dataset != before
                 or index - first == GROUP_ROWS
@@ -192,6 +188,16 @@ class Exporter:
             weight, before = weight + added, dataset
         if first < stop:
             yield Slice(first, stop, weight)
+
+    def _weighed(self, start: int, stop: int) -> Iterator[tuple[str, str, int]]:
+        """Dataset, id and bytes of pictures of the rows [start, stop)."""
+        for batch in self._rows.slice(start, stop - start).to_batches(max_chunksize=8192):
+            images = batch.column("images")
+            lengths = [place.length for place in self.images.locate_all(_digests(images))]
+            total = np.cumsum([0, *lengths])
+            ends = np.cumsum([0, *images.value_lengths().to_pylist()])
+            weights = (total[ends[1:]] - total[ends[:-1]]).tolist()
+            yield from zip(batch.column("dataset").to_pylist(), batch.column("id").to_pylist(), weights, strict=True)
 
     def _is_half(self, rows: int, weight: int) -> bool:
         return 2 * rows >= GROUP_ROWS or 2 * weight >= self._group_bytes
@@ -210,21 +216,29 @@ class Exporter:
         """The pictures of rows: read one behind the other into one buffer, which the column then is."""
         import pyarrow as pa
 
-        digests = images.flatten().field("sha256").to_pylist()
-        ends = np.cumsum([0, *(self.images.locate(sha256).length for sha256 in digests)], dtype=np.int64)
+        digests = _digests(images)
+        places = self.images.locate_all(digests)
+        ends = np.cumsum([0, *(place.length for place in places)], dtype=np.int64)
         if ends[-1] > np.iinfo(np.int32).max:
             raise Refusal("pictures of a row", f"are {ends[-1]:,} bytes", "leave the row out of the mix")
         if ends[-1] > self._room.nbytes:
             self._room = np.empty(ends[-1], np.uint8)
         room, paths = self._room.data, []
-        for sha256, start, stop in zip(digests, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
-            self.images.read_into(sha256, room[start:stop], thorough=self._publishing)
+        bounds = itertools.pairwise(ends.tolist())
+        for sha256, place, (start, stop) in zip(digests, places, bounds, strict=True):
+            self.images.read_into(sha256, place, room[start:stop], thorough=self._publishing)
             paths.append(f"{sha256}.{picture_extension(bytes(room[start : start + 4]))}")
         offsets = pa.py_buffer(ends.astype(np.int32))
         data = pa.Array.from_buffers(pa.binary(), len(digests), [None, offsets, pa.py_buffer(self._room)])
         pictures = pa.StructArray.from_arrays([data, pa.array(paths, pa.string())], fields=list(kind.value_type))
         starts = np.concatenate([[0], np.cumsum(images.value_lengths().to_numpy())]).astype(np.int32)
         return pa.ListArray.from_arrays(pa.array(starts), pictures, type=kind)
+
+
+def _digests(images: pa.ListArray) -> list[str]:
+    """sha256 of every picture of these rows."""
+    digests: list[str] = images.flatten().field("sha256").to_pylist()
+    return digests
 
 
 def picture_extension(data: bytes | bytearray) -> str:

@@ -130,13 +130,12 @@ class ImageStore:
             raise damaged_shard(self.home.images / f"{place.shard}.tar", "is cut off")
         return data
 
-    def read_into(self, sha256: str, room: memoryview, *, thorough: bool = False) -> None:
-        """Fill ``room`` (as long as ``locate`` says) with a picture; raises Refusal when its bytes are not as stored.
+    def read_into(self, sha256: str, place: Place, room: memoryview, *, thorough: bool = False) -> None:
+        """Fill ``room`` with the picture that lies at ``place``, as long; Refusal when its bytes are not as stored.
 
         The checksum of the index finds what goes wrong by itself, at a fraction of the cost of the digest. It finds
         nothing that somebody hid: ``thorough`` asks for the digest, and so does an index without checksums.
         """
-        place = self.locate(sha256)
         with self._opened(place.shard) as descriptor:
             got = os.preadv(descriptor, [room], place.offset)
         if got != place.length:
@@ -150,8 +149,9 @@ class ImageStore:
 
     def read_checked(self, sha256: str) -> bytearray:
         """A picture's bytes, which are as they were stored, or a Refusal."""
-        data = bytearray(self.locate(sha256).length)
-        self.read_into(sha256, memoryview(data))
+        place = self.locate(sha256)
+        data = bytearray(place.length)
+        self.read_into(sha256, place, memoryview(data))
         return data
 
     @contextlib.contextmanager
