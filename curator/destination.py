@@ -238,6 +238,8 @@ class Destination:
 
         Errors that mean something to the caller (no such repository, a changed one) go through as they are.
         """
+        from huggingface_hub import errors
+
         wait = self._first_wait_s
         for attempt in range(1, self._attempts + 1):
             try:
@@ -252,7 +254,8 @@ class Destination:
                     raise self._given_up(doing, failure) from None
             pause = min(max(asked, wait), LONGEST_WAIT_S)
             if pause >= 5:
-                self._say(f"{self.endpoint} is busy ({doing}): trying again in {pause:.0f} s")
+                state = "is busy" if isinstance(failure, errors.HfHubHTTPError) else "does not answer"
+                self._say(f"{self.endpoint} {state} ({doing}): trying again in {pause:.0f} s")
             time.sleep(pause)
             wait *= 2
         raise AssertionError("unreachable: the last attempt returns or raises")

@@ -75,6 +75,8 @@ def command(
             print_json(rows)
         else:
             print_table(("dataset", "to measure", "samples"), [list(row.values()) for row in rows])
+        if sample_html is not None:
+            note(f"a dry run finds nothing yet: {sample_html} is not written")
         return
     total = sum(subject.samples.record.rows_out for subject in wanted) * len(compared)
     with progress("decontaminate", total, "samples") as advance:
@@ -95,7 +97,7 @@ def _print(found: Account) -> None:
     for hit in found.hits:
         asked = hit.question.text[:MAX_CHARACTERS]
         said = " / ".join(message["text"] for message in hit.plain()["messages"])[:MAX_CHARACTERS]
-        rows = [(hit.benchmark, hit.question.index, asked), (hit.dataset, hit.row["source_id"], said)]
+        rows = [(hit.benchmark, str(hit.question.index), asked), (hit.dataset, hit.row["source_id"], said)]
         click.echo(f"{hit.verdict}:")
         print_table(("", "row", "text"), rows)
         click.echo()

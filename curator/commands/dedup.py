@@ -102,6 +102,8 @@ def command(
             print_json(rows)
         else:
             print_table(("dataset", "to make", "samples"), [list(row.values()) for row in rows])
+        if sample_html is not None:
+            note(f"a dry run finds nothing yet: {sample_html} is not written")
         return
     with progress(f"dedup {request.scope}", request.scope.to_fingerprint(data_home), "samples") as advance:
         found = account(data_home, request, advance, place)

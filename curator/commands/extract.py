@@ -116,9 +116,13 @@ def command(place: Place, home: Path, as_json: bool, dry_run: bool, **given: Any
             return
         found = _extract(data_home, asked, pool, place)
     if given["uids"]:
-        from curator.extract.uids import write_uids
+        from curator.extract.uids import has_uids, write_uids
 
         write_uids(data_home, found)
+        if not has_uids(found):
+            note(
+                "the source has no column uid: the lists hold keys of address and caption, which DataComp does not know"
+            )
     arrived = None if fetching is None else _arrive(data_home, found, asked, fetching)
     _print(found, asked, arrived, as_json)
 

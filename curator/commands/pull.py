@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from registry.card import Card
     from registry.store import Home
 
+LEFT_OUT_NAMED = 5
 POLICIES = ("any", "limit", "complete")
 
 
@@ -262,8 +263,10 @@ def _print_result(pulled: Pulled, made: Normalised, look: Look, as_json: bool) -
     if look.fetched:
         fields |= {"fetched": str(look.fetched.folder), "addresses": account["planned"], "arrived": account["arrived"]}
     ledger = read_ledger(made.folder)
-    for name in pulled.record.settings.get("left_out", []):
-        note(f"{ledger['dataset']}: {name} is not asked for by the card, and was left out")
+    left_out = pulled.record.settings.get("left_out", [])
+    if left_out:
+        named = ", ".join(left_out[:LEFT_OUT_NAMED]) + (" …" if len(left_out) > LEFT_OUT_NAMED else "")
+        note(f"{ledger['dataset']}: {len(left_out):,} files are not asked for by the card, and were left out: {named}")
     if not as_json:
         print_fields(fields.items())
         _print_ledger(ledger)

@@ -41,6 +41,14 @@ def write_uids(home: Home, found: Extracted) -> dict[str, Path]:
     return written
 
 
+def has_uids(found: Extracted) -> bool:
+    """Whether the source brought uids of its own, so that its publisher's other lists agree with these."""
+    import polars as pl
+
+    files = [file for subset in found.files().values() for file in subset]
+    return all("uid" in pl.read_parquet_schema(file) for file in files)
+
+
 def _uids(file: Path) -> npt.NDArray[np.void]:
     import polars as pl
 

@@ -101,7 +101,8 @@ def test_a_renamed_and_moved_pool_is_the_same_draw(curator: Curator, folder: Pat
 
 
 def test_uids_are_sorted_pairs_of_numbers(curator: Curator, folder: Path, home_path: Path) -> None:
-    drawn_by(curator, str(folder), "--uids")
+    answer = curator("extract", "x", "--source", str(folder), "--sizes", "50", "--uids")
+    assert "has no column uid" in answer.stderr
     (path,) = (home_path / "uids").iterdir()
     uids = np.load(path, allow_pickle=False)
     assert (uids.dtype, len(uids)) == (np.dtype("u8,u8"), 50)
