@@ -118,6 +118,18 @@ class Result:
         }
 
 
+@dataclass(frozen=True)
+class JudgeRequest:
+    """What a judge is asked about one reply. The words are this project's own."""
+
+    text: str
+    is_clear: Callable[[str], bool]
+    """Whether what the judge said can be read; what cannot is asked for again."""
+    max_tokens: int = 256
+    temperature: float = 0.0
+    """Of the first try; each further one is half a degree warmer."""
+
+
 class Benchmark(Protocol):
     """What the module of a benchmark offers."""
 
@@ -141,11 +153,18 @@ class Benchmark(Protocol):
     def RANGE(self) -> tuple[float, float]:  # noqa: N802 - a module constant
         """Least and greatest value of the score."""
 
+    @property
+    def HELD_OUT(self) -> bool:  # noqa: N802 - a module constant
+        """Whether no selection may be guided by it, so that it can tell what a selection was worth."""
+
     def questions(self, table: Path, limit: int | None = None) -> Iterator[Question]:
         """The prompts of a published table in its order, at most ``limit``; Refusal with file:line for a bad one."""
 
     def prompt(self, question: Question, style: str = LLAVA) -> str:
         """The text part of the user's turn, in one of :data:`STYLES`; the picture goes before it."""
+
+    def judge_request(self, question: Question, reply: str, rules: str) -> JudgeRequest | None:
+        """What a judge is asked of a reply; None where the rules settle it, or no judge is heard."""
 
     def score(
         self, questions: Sequence[Question], replies: Mapping[Index, str], rules: str, judged: Judged = NOBODY

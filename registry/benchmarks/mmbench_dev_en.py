@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from registry import multiple_choice
-from registry.benchmark import LLAVA, NOBODY, Index, Judged, Question, Result
+from registry.benchmark import LLAVA, NOBODY, Index, Judged, JudgeRequest, Question, Result
 from registry.table import read_questions
 
 NAME = "mmbench_dev_en"
@@ -18,6 +18,7 @@ TITLE = "MMBench dev (English, circular)"
 VERSION = 1
 PRIMARY = "overall"
 RANGE = (0.0, 100.0)
+HELD_OUT = False
 
 
 def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
@@ -28,6 +29,11 @@ def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
 def prompt(question: Question, style: str = LLAVA) -> str:
     """LLaVA's multiple-choice form."""
     return multiple_choice.prompt(question, style)
+
+
+def judge_request(question: Question, reply: str, rules: str) -> JudgeRequest | None:
+    """What a judge is asked of a reply that names no option."""
+    return multiple_choice.judge_request(question, reply, rules)
 
 
 def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: str, judged: Judged = NOBODY) -> Result:

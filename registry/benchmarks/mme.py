@@ -19,17 +19,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from registry.answers import check_rules
-from registry.benchmark import LLAVA, NOBODY, Index, Judged, Question, Result, check_replies
+from registry.benchmark import LLAVA, NOBODY, Index, Judged, JudgeRequest, Question, Result, check_replies
 from registry.errors import Refusal
 from registry.multiple_choice import trap_notes
 from registry.table import read_questions
-from registry.yes_no import yes_no_answer
+from registry.yes_no import yes_no_answer, yes_no_request
 
 NAME = "mme"
 TITLE = "MME (yes / no, 14 tasks)"
-VERSION = 1
+VERSION = 2
 PRIMARY = "percent_of_maximum"
 RANGE = (0.0, 100.0)
+HELD_OUT = False
 
 PERCEPTION = (
     "OCR",
@@ -56,6 +57,11 @@ def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
 def prompt(question: Question, style: str = LLAVA) -> str:  # noqa: ARG001  one for all
     """The question as published: it asks for yes or no itself."""
     return question.text
+
+
+def judge_request(question: Question, reply: str, rules: str) -> JudgeRequest | None:  # noqa: ARG001  one for all rules
+    """What a judge is asked of a reply that is neither yes nor no."""
+    return yes_no_request(question, reply)
 
 
 @dataclass

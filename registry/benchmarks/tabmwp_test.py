@@ -36,6 +36,7 @@ TITLE = "TabMWP test (this project's own rule)"
 VERSION = 1
 PRIMARY = "overall"
 RANGE = (0.0, 100.0)
+HELD_OUT = False
 
 REQUEST = "Answer the question using a single word or phrase."
 _COLUMNS = ("question", "choices", "answer", "unit", "ques_type", "grade")
@@ -57,6 +58,10 @@ def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
 def prompt(question: Question, style: str = LLAVA) -> str:
     """LLaVA's forms: multiple choice where there are options, else question and short-answer request."""
     return multiple_choice.prompt(question, style) if question.options else f"{question.text}\n{REQUEST}"
+
+
+def judge_request(question: Question, reply: str, rules: str) -> None:
+    """Nobody is asked: the rule reads every reply."""
 
 
 def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: str, judged: Judged = NOBODY) -> Result:
