@@ -157,8 +157,8 @@ class Benchmark(Protocol):
     def HELD_OUT(self) -> bool:  # noqa: N802 - a module constant
         """Whether no selection may be guided by it, so that it can tell what a selection was worth."""
 
-    def questions(self, table: Path, limit: int | None = None) -> Iterator[Question]:
-        """The prompts of a published table in its order, at most ``limit``; Refusal with file:line for a bad one."""
+    def questions(self, table: Path) -> Iterator[Question]:
+        """The prompts of a published table in its order; Refusal with file:line for a bad one."""
 
     def prompt(self, question: Question, style: str = LLAVA) -> str:
         """The text part of the user's turn, in one of :data:`STYLES`; the picture goes before it."""

@@ -64,9 +64,9 @@ _PUT_RIGHT = {wrong: word for word in _WITH_APOSTROPHES.split() for wrong in _fo
 }
 
 
-def read_open_questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+def read_open_questions(table: Path) -> Iterator[Question]:
     """The prompts of a table of open questions; each is a group of its own."""
-    return read_questions(table, lambda row: str(row.index), ("image", "answer"), limit)
+    return read_questions(table, lambda row: str(row.index), ("image", "answer"))
 
 
 def prompt(question: Question) -> str:

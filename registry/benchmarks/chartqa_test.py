@@ -21,9 +21,9 @@ RANGE = (0.0, 100.0)
 HELD_OUT = True
 
 
-def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+def questions(table: Path) -> Iterator[Question]:
     """The prompts; each is a group of its own."""
-    return short_answers.read_open_questions(table, limit)
+    return short_answers.read_open_questions(table)
 
 
 def prompt(question: Question, style: str = LLAVA) -> str:  # noqa: ARG001  one for all

@@ -44,10 +44,10 @@ class Place(NamedTuple):
     question: str
 
 
-def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+def questions(table: Path) -> Iterator[Question]:
     """The prompts, grouped by set."""
     needs = ("image", "answer", "category", "l2-category")
-    return read_questions(table, lambda row: f"{row.cells.get('l2-category')}/{_numbers(row)[0]}", needs, limit)
+    return read_questions(table, lambda row: f"{row.cells.get('l2-category')}/{_numbers(row)[0]}", needs)
 
 
 def prompt(question: Question, style: str = LLAVA) -> str:  # noqa: ARG001  one for all

@@ -62,10 +62,10 @@ two must not matter. Write two numbers with a single blank between them on the f
 and that of Assistant 2, and nothing else on that line. Give your reasons on the lines below it."""
 
 
-def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+def questions(table: Path) -> Iterator[Question]:
     """The prompts; each is a group of its own, its answer is the reference's."""
     content = read_table(table, ("image", REFERENCE, "caption", "category"))
-    for row in content.rows[:limit]:
+    for row in content.rows:
         yield question_of(content, row, str(row.index))
 
 

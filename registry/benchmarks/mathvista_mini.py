@@ -47,10 +47,10 @@ _FORMS = {
 }
 
 
-def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+def questions(table: Path) -> Iterator[Question]:
     """The prompts; each is a group of its own."""
     needs = ("image", "answer", "answer_option", "choices", "question_type", "answer_type", "task", "skills")
-    return read_questions(table, lambda row: str(row.index), needs, limit)
+    return read_questions(table, lambda row: str(row.index), needs)
 
 
 def prompt(question: Question, style: str = LLAVA) -> str:  # noqa: ARG001  one for all

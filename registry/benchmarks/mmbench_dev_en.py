@@ -21,9 +21,9 @@ RANGE = (0.0, 100.0)
 HELD_OUT = False
 
 
-def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+def questions(table: Path) -> Iterator[Question]:
     """The prompts, grouped by the index of their main question."""
-    return read_questions(table, multiple_choice.circular_group, ("image", "A", "B", "answer"), limit)
+    return read_questions(table, multiple_choice.circular_group, ("image", "A", "B", "answer"))
 
 
 def prompt(question: Question, style: str = LLAVA) -> str:

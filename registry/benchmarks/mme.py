@@ -48,10 +48,10 @@ REASONING = ("code_reasoning", "commonsense_reasoning", "numerical_calculation",
 TASKS = PERCEPTION + REASONING
 
 
-def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+def questions(table: Path) -> Iterator[Question]:
     """The prompts, grouped by task and picture."""
     needs = ("image", "answer", "category", "image_path")
-    return read_questions(table, lambda row: f"{row.cells.get('category')}/{row.cells.get('image_path')}", needs, limit)
+    return read_questions(table, lambda row: f"{row.cells.get('category')}/{row.cells.get('image_path')}", needs)
 
 
 def prompt(question: Question, style: str = LLAVA) -> str:  # noqa: ARG001  one for all

@@ -35,9 +35,9 @@ HELD_OUT = True
 YES = "Yes"
 
 
-def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+def questions(table: Path) -> Iterator[Question]:
     """The prompts; each is a group of its own."""
-    return read_questions(table, lambda row: str(row.index), ("image", "answer", "category"), limit)
+    return read_questions(table, lambda row: str(row.index), ("image", "answer", "category"))
 
 
 def prompt(question: Question, style: str = LLAVA) -> str:  # noqa: ARG001  one for all

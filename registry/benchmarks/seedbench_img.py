@@ -21,9 +21,9 @@ RANGE = (0.0, 100.0)
 HELD_OUT = False
 
 
-def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+def questions(table: Path) -> Iterator[Question]:
     """The prompts; each is a group of its own."""
-    return read_questions(table, lambda row: str(row.index), ("image", "A", "B", "answer"), limit)
+    return read_questions(table, lambda row: str(row.index), ("image", "A", "B", "answer"))
 
 
 def prompt(question: Question, style: str = LLAVA) -> str:

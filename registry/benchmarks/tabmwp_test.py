@@ -45,13 +45,13 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d+)?|\.\d+)(/\d+)?")
 _LONGEST_NUMBER = 40
 
 
-def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+def questions(table: Path) -> Iterator[Question]:
     """The prompts of a parquet file or TSV; category is the question type (``free_text``, ``multi_choice``)."""
     if table.suffix == ".parquet":
-        yield from _from_parquet(table, limit)
+        yield from _from_parquet(table)
         return
     content = read_table(table, ("answer",), pandas_words=False)
-    for row in content.rows[:limit]:
+    for row in content.rows:
         yield question_of(content, row, str(row.index))
 
 
@@ -133,7 +133,7 @@ def _accuracy(values: Sequence[float]) -> float:
     return 100 * sum(values) / len(values)
 
 
-def _from_parquet(path: Path, limit: int | None) -> Iterator[Question]:
+def _from_parquet(path: Path) -> Iterator[Question]:
     """Questions of the Hub's layout; pictures are read per row group when asked for."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -144,7 +144,7 @@ def _from_parquet(path: Path, limit: int | None) -> Iterator[Question]:
         if absent:
             raise Refusal(str(path), f"no column {', '.join(absent)}", "give the parquet file of TabMWP's test split")
         columns = [name for name in ("pid", *_COLUMNS) if name in file.schema_arrow.names]
-        rows = file.read(columns=columns).slice(0, limit).to_pylist()
+        rows = file.read(columns=columns).to_pylist()
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0][:200]
         raise Refusal(str(path), f"cannot be read as parquet ({reason})", "fetch the file again") from None

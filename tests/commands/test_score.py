@@ -97,6 +97,7 @@ def test_what_is_asked_wrongly_is_refused_without_a_traceback(
 STUB = """
 import json, sys
 from pathlib import Path
+from registry.benchmark import load_benchmark
 from registry.identity import file_digest
 from registry.scores import score_path
 from registry.trial import BenchmarkScore
@@ -104,7 +105,8 @@ from registry.trial import BenchmarkScore
 for line in sys.stdin:
     asked = json.loads(line)
     table = Path(asked["table"])
-    score = BenchmarkScore(benchmark=asked["benchmark"], version=1, rules=asked["rules"], questions=54,
+    version = load_benchmark(asked["benchmark"]).VERSION
+    score = BenchmarkScore(benchmark=asked["benchmark"], version=version, rules=asked["rules"], questions=54,
                            table_digest=file_digest(table), score=61.5, notes=[f"tokens {asked['max_new_tokens']}"])
     trial = Path(asked["home"]) / "trials" / asked["trial"]
     path = score_path(trial, score.benchmark, score.version, score.rules, score.table_digest, asked['max_new_tokens'])

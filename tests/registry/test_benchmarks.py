@@ -130,13 +130,6 @@ def test_prompts_end_with_a_request_and_pictures_open(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", names())
-def test_a_limit_takes_the_first_prompts(name: str) -> None:
-    table = ARTEFACTS / f"{name}.tsv"
-    benchmark = load_benchmark(name)
-    assert list(benchmark.questions(table, limit=3)) == list(benchmark.questions(table))[:3]
-
-
-@pytest.mark.parametrize("name", names())
 def test_unanswered_questions_and_empty_tables_are_refused(name: str) -> None:
     questions, replies, _ = artefact(name)
     benchmark = load_benchmark(name)
