@@ -16,6 +16,8 @@ from registry import discovery
 from registry.errors import Refusal
 
 PACKAGE = "registry.benchmarks"
+TABLES = "https://opencompass.openxlab.space"
+"""The server of the published tables."""
 
 LLAVA, DEFAULT = "llava", "default"
 STYLES = (LLAVA, DEFAULT)
@@ -119,6 +121,23 @@ class Result:
 
 
 @dataclass(frozen=True)
+class PublishedTable:
+    """Where the table of a benchmark is published, in VLMEvalKit's form."""
+
+    name: str
+    """As VLMEvalKit calls it; the file is ``<name>.tsv``."""
+    md5: str
+    folder: str = "utils/VLMEval"
+    """On the publisher's server."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it is to be had: the place of today, and that of 2024."""
+        folders = dict.fromkeys((self.folder, "utils/VLMEval"))
+        return tuple(f"{TABLES}/{folder}/{self.name}.tsv" for folder in folders)
+
+
+@dataclass(frozen=True)
 class JudgeRequest:
     """What a judge is asked about one reply. The words are this project's own."""
 
@@ -156,6 +175,10 @@ class Benchmark(Protocol):
     @property
     def HELD_OUT(self) -> bool:  # noqa: N802 - a module constant
         """Whether no selection may be guided by it, so that it can tell what a selection was worth."""
+
+    @property
+    def TABLE(self) -> PublishedTable | None:  # noqa: N802 - a module constant
+        """Where its table is published; None where VLMEvalKit has no such table."""
 
     def questions(self, table: Path) -> Iterator[Question]:
         """The prompts of a published table in its order; Refusal with file:line for a bad one."""

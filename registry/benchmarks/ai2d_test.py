@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from registry import multiple_choice
-from registry.benchmark import LLAVA, NOBODY, Index, Judged, JudgeRequest, Question, Result
+from registry.benchmark import LLAVA, NOBODY, Index, Judged, JudgeRequest, PublishedTable, Question, Result
 from registry.table import read_questions
 
 NAME = "ai2d_test"
@@ -20,6 +20,7 @@ VERSION = 1
 PRIMARY = "overall"
 RANGE = (0.0, 100.0)
 HELD_OUT = True
+TABLE = PublishedTable("AI2D_TEST", "0f593e0d1c7df9a3d69bf1f947e71975")
 
 
 def questions(table: Path) -> Iterator[Question]:

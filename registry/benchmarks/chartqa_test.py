@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from registry import short_answers
-from registry.benchmark import LLAVA, NOBODY, Index, Judged, Question, Result
+from registry.benchmark import LLAVA, NOBODY, Index, Judged, PublishedTable, Question, Result
 from registry.multiple_choice import Identity
 
 NAME = "chartqa_test"
@@ -19,6 +19,7 @@ VERSION = 1
 PRIMARY = "overall"
 RANGE = (0.0, 100.0)
 HELD_OUT = True
+TABLE = PublishedTable("ChartQA_TEST", "c902e0aa9be5582a7aad6dcf52734b42")
 
 
 def questions(table: Path) -> Iterator[Question]:

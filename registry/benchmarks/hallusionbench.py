@@ -19,7 +19,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from registry.answers import check_rules
-from registry.benchmark import LLAVA, NOBODY, Answer, Index, Judged, JudgeRequest, Question, Result, check_replies
+from registry.benchmark import (
+    LLAVA,
+    NOBODY,
+    Answer,
+    Index,
+    Judged,
+    JudgeRequest,
+    PublishedTable,
+    Question,
+    Result,
+    check_replies,
+)
 from registry.errors import Refusal
 from registry.multiple_choice import trap_notes
 from registry.table import Row, read_questions
@@ -31,6 +42,7 @@ VERSION = 2
 PRIMARY = "mean"
 RANGE = (0.0, 100.0)
 HELD_OUT = False
+TABLE = PublishedTable("HallusionBench", "0c23ac0dc9ef46832d7a24504f2a0c7c")
 
 
 class Place(NamedTuple):

@@ -17,7 +17,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from registry.answers import check_rules
-from registry.benchmark import LLAVA, NOBODY, Answer, Index, Judged, JudgeRequest, Question, Result, check_replies
+from registry.benchmark import (
+    LLAVA,
+    NOBODY,
+    Answer,
+    Index,
+    Judged,
+    JudgeRequest,
+    PublishedTable,
+    Question,
+    Result,
+    check_replies,
+)
 from registry.errors import Refusal
 from registry.multiple_choice import trap_notes
 from registry.table import question_of, read_table, reply_as_read
@@ -28,6 +39,7 @@ VERSION = 1
 PRIMARY = "relative"
 RANGE = (0.0, 100.0)
 HELD_OUT = False
+TABLE = PublishedTable("LLaVABench", "d382a093f749a697820d3dadd61c8428")
 
 REFERENCE = "gpt4_ans"
 

@@ -19,7 +19,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from registry.answers import check_rules, option_letter
-from registry.benchmark import LLAVA, NOBODY, Answer, Index, Judged, JudgeRequest, Question, Result, check_replies
+from registry.benchmark import (
+    LLAVA,
+    NOBODY,
+    Answer,
+    Index,
+    Judged,
+    JudgeRequest,
+    PublishedTable,
+    Question,
+    Result,
+    check_replies,
+)
 from registry.errors import Refusal
 from registry.multiple_choice import trap_notes
 from registry.table import read_questions, reply_as_read
@@ -30,6 +41,7 @@ VERSION = 1
 PRIMARY = "overall"
 RANGE = (0.0, 100.0)
 HELD_OUT = False
+TABLE = PublishedTable("MathVista_MINI", "f199b98e178e5a2a20e7048f5dcb0464")
 
 CHOICES, WHOLE, DECIMAL = "multi_choice", "integer", "float"
 _LONGEST_LIST = 20_000

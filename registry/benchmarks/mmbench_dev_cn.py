@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from registry import multiple_choice
-from registry.benchmark import LLAVA, NOBODY, Index, Judged, JudgeRequest, Question, Result
+from registry.benchmark import LLAVA, NOBODY, Index, Judged, JudgeRequest, PublishedTable, Question, Result
 from registry.table import read_questions
 
 NAME = "mmbench_dev_cn"
@@ -19,6 +19,7 @@ VERSION = 1
 PRIMARY = "overall"
 RANGE = (0.0, 100.0)
 HELD_OUT = False
+TABLE = PublishedTable("MMBench_DEV_CN", "08b8fc3324a5ed74155350f57be69fbd", "utils/benchmarks/MMBench")
 
 
 def questions(table: Path) -> Iterator[Question]:

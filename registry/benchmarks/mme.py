@@ -19,7 +19,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from registry.answers import check_rules
-from registry.benchmark import LLAVA, NOBODY, Index, Judged, JudgeRequest, Question, Result, check_replies
+from registry.benchmark import (
+    LLAVA,
+    NOBODY,
+    Index,
+    Judged,
+    JudgeRequest,
+    PublishedTable,
+    Question,
+    Result,
+    check_replies,
+)
 from registry.errors import Refusal
 from registry.multiple_choice import trap_notes
 from registry.table import read_questions
@@ -31,6 +41,7 @@ VERSION = 2
 PRIMARY = "percent_of_maximum"
 RANGE = (0.0, 100.0)
 HELD_OUT = False
+TABLE = PublishedTable("MME", "b36b43c3f09801f5d368627fb92187c3")
 
 PERCEPTION = (
     "OCR",

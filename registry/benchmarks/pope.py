@@ -20,7 +20,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from registry.answers import check_rules
-from registry.benchmark import LLAVA, NOBODY, Answer, Index, Judged, JudgeRequest, Question, Result, check_replies
+from registry.benchmark import (
+    LLAVA,
+    NOBODY,
+    Answer,
+    Index,
+    Judged,
+    JudgeRequest,
+    PublishedTable,
+    Question,
+    Result,
+    check_replies,
+)
 from registry.multiple_choice import trap_notes
 from registry.table import read_questions
 from registry.yes_no import UNKNOWN, yes_no_answer, yes_no_request
@@ -31,6 +42,7 @@ VERSION = 1
 PRIMARY = "f1"
 RANGE = (0.0, 100.0)
 HELD_OUT = True
+TABLE = PublishedTable("POPE", "c12f5acb142f2ef1f85a26ba2fbe41d5")
 
 YES = "Yes"
 

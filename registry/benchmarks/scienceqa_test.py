@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from registry import multiple_choice
-from registry.benchmark import LLAVA, NOBODY, Index, Judged, JudgeRequest, Question, Result
+from registry.benchmark import LLAVA, NOBODY, Index, Judged, JudgeRequest, PublishedTable, Question, Result
 from registry.table import read_questions
 
 NAME = "scienceqa_test"
@@ -19,6 +19,7 @@ VERSION = 1
 PRIMARY = "overall"
 RANGE = (0.0, 100.0)
 HELD_OUT = False
+TABLE = PublishedTable("ScienceQA_TEST", "e42e9e00f9c59a80d8a5db35bc32b71f", "utils/benchmarks/ScienceQA")
 
 
 def questions(table: Path) -> Iterator[Question]:

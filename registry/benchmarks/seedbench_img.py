@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from registry import multiple_choice
-from registry.benchmark import LLAVA, NOBODY, Index, Judged, JudgeRequest, Question, Result
+from registry.benchmark import LLAVA, NOBODY, Index, Judged, JudgeRequest, PublishedTable, Question, Result
 from registry.table import read_questions
 
 NAME = "seedbench_img"
@@ -19,6 +19,7 @@ VERSION = 1
 PRIMARY = "overall"
 RANGE = (0.0, 100.0)
 HELD_OUT = False
+TABLE = PublishedTable("SEEDBench_IMG", "68017231464752261a2526d6ca3a10c0", "utils/benchmarks/SEEDBench")
 
 
 def questions(table: Path) -> Iterator[Question]:

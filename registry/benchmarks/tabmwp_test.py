@@ -37,6 +37,7 @@ VERSION = 1
 PRIMARY = "overall"
 RANGE = (0.0, 100.0)
 HELD_OUT = False
+TABLE = None
 
 REQUEST = "Answer the question using a single word or phrase."
 _COLUMNS = ("question", "choices", "answer", "unit", "ques_type", "grade")

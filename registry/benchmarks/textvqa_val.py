@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from registry import short_answers
-from registry.benchmark import LLAVA, NOBODY, Index, Judged, Question, Result
+from registry.benchmark import LLAVA, NOBODY, Index, Judged, PublishedTable, Question, Result
 from registry.multiple_choice import Identity
 
 NAME = "textvqa_val"
@@ -19,6 +19,7 @@ VERSION = 1
 PRIMARY = "overall"
 RANGE = (0.0, 100.0)
 HELD_OUT = True
+TABLE = PublishedTable("TextVQA_VAL", "b233b31f551bbf4056f2f955da3a92cd")
 
 
 def questions(table: Path) -> Iterator[Question]:
