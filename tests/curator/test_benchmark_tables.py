@@ -107,16 +107,13 @@ def test_another_table_is_refused_and_leaves_nothing(tmp_path: Path, server: str
     assert pull_table(home, "mme", server).path.read_bytes() == TABLE
 
 
-def test_a_download_that_broke_off_is_continued(tmp_path: Path, server: str) -> None:
+def test_a_download_that_broke_off_is_tried_again(tmp_path: Path, server: str) -> None:
     Serving.files["/tables/MME.tsv"] = TABLE
     Serving.breaks = 2
     home = Home(tmp_path / "home")
     found = pull_table(home, "mme", f"{server}/tables/")
     assert found.path.read_bytes() == TABLE
-    spans = [span for method, _, span in Serving.asked if method == "GET"]
-    starts = [int(span.removeprefix("bytes=").rstrip("-") or 0) for span in spans]
-    assert len(starts) == 3
-    assert starts[0] == 0 < starts[1] < starts[2]
+    assert [method for method, _, _ in Serving.asked].count("GET") == 3
     assert [path.name for path in home.path.rglob("*") if path.is_file()] == ["mme.tsv"]
 
 
