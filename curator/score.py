@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curator.predictions import Said, json_line, read_predictions
+from curator.predictions import json_line, read_predictions
 from curator.trials import Event, Workers, score_request
 from registry.answers import check_rules
-from registry.benchmark import Benchmark, Index, Judged, Question, Result, check_replies, load_benchmark
+from registry.benchmark import NOBODY, Benchmark, Index, Judged, Question, Result, check_replies, load_benchmark
 from registry.stratified import stratified
 
 if TYPE_CHECKING:
@@ -24,13 +24,14 @@ Asking = Callable[[Benchmark, Sequence[Question], Mapping[Index, str], str], Jud
 
 
 @dataclass(frozen=True)
-class Scored:
-    """Predictions and what they score."""
+class Scoring:
+    """A result, and what was asked, replied and judged for it."""
 
     result: Result
-    said: Said
-    judged: Judged
-    """What a judge said, of replies that the rules cannot read."""
+    questions: list[Question]
+    replies: dict[Index, str]
+    table: Path
+    judged: Judged = field(default_factory=dict)
 
 
 def score_predictions(
@@ -41,7 +42,20 @@ def score_predictions(
     partial: bool = False,
     judge: Asking | None = None,
     limit: int | None = None,
-) -> Scored:
+) -> Result:
+    """The score of a file of predictions (:func:`scoring_of`)."""
+    return scoring_of(predictions, table, name, rules, partial, judge, limit).result
+
+
+def scoring_of(
+    predictions: Path,
+    table: Path,
+    name: str,
+    rules: str,
+    partial: bool = False,
+    judge: Asking | None = None,
+    limit: int | None = None,
+) -> Scoring:
     """Score a file of predictions against the table of a benchmark.
 
     With ``partial`` questions without a prediction are left out and the result says so; otherwise they are refused.
@@ -57,7 +71,7 @@ def score_predictions(
     answered = [question for question in drawn if question.index in replies]
     scored = answered if partial else drawn
     check_replies(name, scored, replies)
-    judged = judge(benchmark, scored, replies, rules) if judge is not None else {}
+    judged = judge(benchmark, scored, replies, rules) if judge is not None else NOBODY
     result = benchmark.score(scored, replies, rules, judged)
     notes = list(result.notes)
     if len(drawn) < len(asked):
@@ -68,7 +82,7 @@ def score_predictions(
     if ignored:
         notes.append(f"{ignored} predictions are for no row of the table and were ignored")
     result = dataclasses.replace(result, partial=result.partial or len(answered) < len(asked), notes=notes)
-    return Scored(result, Said(table, scored, replies), judged)
+    return Scoring(result, scored, replies, table, judged)
 
 
 def replayed(path: Path) -> Asking:
@@ -81,16 +95,16 @@ def replayed(path: Path) -> Asking:
     return ask
 
 
-def write_answers(path: Path, scored: Scored) -> None:
+def write_answers(path: Path, scoring: Scoring) -> None:
     """Write what each reply was taken for as JSON lines: index, group, prediction, extracted, hit, the judge's word."""
     from registry.store import write_aside
 
-    said, judged = scored.said, scored.judged
+    judged = scoring.judged
     rows = (
         dataclasses.asdict(answer)
-        | {"prediction": said.replies[answer.index]}
+        | {"prediction": scoring.replies[answer.index]}
         | ({"judge_reply": judged[answer.index]} if answer.judged and answer.index in judged else {})
-        for answer in scored.result.answers
+        for answer in scoring.result.answers
     )
     write_aside(path, b"".join(json_line(dict(sorted(row.items()))) for row in rows))
 

@@ -200,6 +200,9 @@ def _group_notes(questions: Sequence[Question], mains: Mapping[str, Question], i
     orphans = {question.group for question in questions} - set(mains)
     if orphans:
         notes.append(f"{len(orphans)} groups without their main question are not scored")
+    spoilt = sum(question.answer not in question.options for question in questions)
+    if spoilt:
+        notes.append(f"{spoilt} prompts have no option of the letter that is right: no reply to them is")
     if len(items) < len(mains):
         notes.append(f"{len(mains) - len(items)} questions of other splits than dev are not in the score")
     return notes

@@ -34,7 +34,7 @@ def command(table: Path, benchmark: str, style: str, limit: int | None, as_json:
 
     \b
     Examples:
-      curator prompts --data MMBench_DEV_EN.tsv --benchmark mmbench_dev_en --limit 2
+      curator prompts --data MMBench_DEV_EN.tsv --benchmark mmbench_dev_en --limit 20
       curator prompts --data MME.tsv --benchmark mme --style default --json
     """
     from registry.benchmark import load_benchmark

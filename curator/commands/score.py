@@ -89,20 +89,23 @@ def _score_predictions(
     export: Path | None,
     **asked: Any,
 ) -> None:
-    from curator.predictions import write_predictions
-    from curator.score import score_predictions, write_answers
+    from curator.predictions import Said, write_predictions
+    from curator.score import scoring_of, write_answers
 
     if len(benchmarks) != 1:
         raise click.UsageError("--predictions needs one --benchmark NAME.")
+    given = (asked["judge"] is not None, asked["judge_model"] is not None, asked["judge_replies"] is not None)
+    if given[0] != given[1] or (given[0] and given[2]):
+        raise click.UsageError("Give --judge URL with --judge-model NAME, or --judge-replies FILE.")
     if table is None:
         table = _table_of_home(asked["home"], benchmarks[0])
     with _judge(**asked) as judge:
-        scored = score_predictions(predictions, table, benchmarks[0], rules, partial, judge, limit)
+        scoring = scoring_of(predictions, table, benchmarks[0], rules, partial, judge, limit)
     if answers is not None and not asked["dry_run"]:
-        write_answers(answers, scored)
+        write_answers(answers, scoring)
     if export is not None and not asked["dry_run"]:
-        write_predictions(export, scored.said)
-    _print_result(scored.result, asked["as_json"])
+        write_predictions(export, Said(table, scoring.questions, scoring.replies))
+    _print_result(scoring.result, asked["as_json"])
 
 
 @contextlib.contextmanager
@@ -116,8 +119,6 @@ def _judge(
     **_: Any,
 ) -> Iterator[Asking | None]:
     """Who is heard about replies that the rules cannot read: a server, a file, or nobody."""
-    if (judge is None) != (judge_model is None) or (judge is not None and judge_replies is not None):
-        raise click.UsageError("Give --judge URL with --judge-model NAME, or --judge-replies FILE.")
     if judge is None or judge_model is None:
         from curator.score import replayed
 

@@ -8,19 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from curator import score as scoring
 from curator.predictions import read_predictions
-from curator.score import write_answers
-from registry.benchmark import Result
+from curator.score import score_predictions, scoring_of, write_answers
 from registry.errors import Refusal
 
 TABLE = "index\tquestion\timage\tA\tB\tanswer\tcategory\n" + "".join(
     f"{index}\tq\t{'iVBORw0KGgo' * 7}\tred\tblue\t{answer}\tc\n" for index, answer in enumerate("ABBA")
 )
-
-
-def score_predictions(*given: object, **options: object) -> Result:
-    return scoring.score_predictions(*given, **options).result  # type: ignore[arg-type]  # passed on as they are
 
 
 @pytest.fixture
@@ -108,8 +102,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, text: 
 
 def test_answers_are_written_beside_their_prediction(tmp_path: Path, table: Path) -> None:
     path = replies(tmp_path / "p.jsonl", {0: "A.", 1: "red", 2: "?", 3: "A"})
-    scored = scoring.score_predictions(path, table, "seedbench_img", "2024-05")
-    write_answers(tmp_path / "out" / "answers.jsonl", scored)
+    scoring = scoring_of(path, table, "seedbench_img", "2024-05")
+    write_answers(tmp_path / "out" / "answers.jsonl", scoring)
     rows = [json.loads(line) for line in (tmp_path / "out" / "answers.jsonl").read_text().splitlines()]
     assert rows[1] == {
         "index": 1,

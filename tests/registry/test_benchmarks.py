@@ -164,3 +164,40 @@ def test_many_missing_replies_are_named_in_short() -> None:
 
 def test_no_items_have_no_score() -> None:
     assert score_of_items({}) != score_of_items({})
+
+
+HOSTILE = [
+    "",
+    " ",
+    "\x00",
+    "\ud800",
+    "A " * 10_000,
+    "yes " * 10_000,
+    "the answer is " * 3_000,
+    "1," * 10_000,
+    "[" * 10_000,
+    "７",
+]
+
+
+@pytest.mark.parametrize("name", READ)
+def test_any_reply_is_counted_and_none_is_lost(name: str) -> None:
+    """Empty ones, ones that never ended, and text that no file can hold."""
+    questions, _, _ = artefact(name)
+    benchmark = load_benchmark(name)
+    for rules in RULES:
+        for said in HOSTILE:
+            result = benchmark.score(questions, dict.fromkeys([q.index for q in questions], said), rules)
+            assert len(result.answers) == len(questions)
+            assert 0 <= result.score <= 100
+            request = benchmark.judge_request(questions[0], said, rules)
+            assert request is None or not request.is_clear("")
+
+
+def test_a_prompt_whose_right_option_is_gone_is_counted() -> None:
+    benchmark = load_benchmark("seedbench_img")
+    asked = [Question(1, "1", "q", {"A": "red"}, "C"), Question(2, "2", "q", {}, "A")]
+    result = benchmark.score(asked, {1: "C", 2: "A"}, "2024-05")
+    assert (result.score, result.unresolved) == (0, 2)
+    assert result.notes == ["2 prompts have no option of the letter that is right: no reply to them is"]
+    assert benchmark.prompt(asked[1]) == "q\nAnswer the question directly."
