@@ -116,6 +116,22 @@ def test_all_right_is_a_hundred_and_all_wrong_is_nothing(name: str) -> None:
     assert wrong.unresolved + read == len(questions)
 
 
+PROMPTS: dict[str, dict[str, dict[str, str]]] = json.loads((ARTEFACTS.parent / "prompts.json").read_text())
+"""Made by the published toolkit's own functions: of its LLaVA-1.5 path, and for models it has no prompt for."""
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_prompts_are_the_published_ones_to_the_character(name: str) -> None:
+    benchmark = load_benchmark(name)
+    asked = {str(question.index): question for question in artefact(name)[0]}
+    for index, styles in PROMPTS[name].items():
+        assert {style: benchmark.prompt(asked[index], style) for style in styles} == styles
+
+
+def test_every_published_benchmark_has_golden_prompts() -> None:
+    assert set(PROMPTS) == {name for name in names() if load_benchmark(name).TABLE is not None}
+
+
 @pytest.mark.parametrize("name", names())
 def test_prompts_end_with_a_request_and_pictures_open(name: str) -> None:
     questions, _, _ = artefact(name)
