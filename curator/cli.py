@@ -43,6 +43,7 @@ COMMANDS: dict[str, Entry] = {
     "diff-mix": Entry("diff_mix", "Say in what two mixes differ: rows, categories, order, recipe."),
     "verify": Entry("verify", "Prove that a mix, also a stranger's, is what its recipe says."),
     "train": Entry("train", "Train the fixed model of a scale on a mix."),
+    "pull-benchmark": Entry("pull_benchmark", "Bring the published tables of benchmarks into the home."),
     "score": Entry("score", "Score trained models on benchmarks."),
     "prompts": Entry("prompts", "Print what a benchmark asks, to the character."),
     "select": Entry("select", "Decide by experiment which datasets stay in."),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from curator.benchmark_tables import TABLES
 from curator.laboratory import Bench, Laboratory
 from curator.select import candidate_from, category_order
 from curator.study import Candidate, Study
@@ -59,6 +61,7 @@ def open_laboratory(home: Home, request: StudyRequest, workers: Workers) -> Labo
     truth = dict(request.truth)
     candidates = tuple(_candidate(home, name, truth.get(name)) for name in dict.fromkeys(request.candidates))
     names = tuple(dict.fromkeys(request.benchmarks)) or GUIDE_BENCHMARKS
+    _refuse_held_out(names)
     study = Study(
         name=request.name,
         baseline=request.baseline,
@@ -81,6 +84,15 @@ def open_laboratory(home: Home, request: StudyRequest, workers: Workers) -> Labo
     )
 
 
+def _refuse_held_out(benchmarks: Sequence[str]) -> None:
+    """What a selection was guided by cannot tell what it was worth."""
+    held_out = [name for name in benchmarks if load_benchmark(name).HELD_OUT]
+    if held_out:
+        what = "is held out: a selection that looks at it cannot be checked with it"
+        way_out = f"guide the selection with others, and score its result: curator score --benchmark {held_out[0]}"
+        raise Refusal(f"benchmark '{held_out[0]}'", what, way_out)
+
+
 def _rule(request: StudyRequest) -> DecisionRule:
     """The numbers of the decision; raises Refusal where one makes no sense."""
     try:
@@ -95,13 +107,22 @@ def _rule(request: StudyRequest) -> DecisionRule:
 
 
 def find_table(home: Home, benchmark: str, table: Path | None = None, max_new_tokens: int = 16) -> Bench:
-    """The table of a benchmark: the file given, or ``<home>/benchmarks/<name>.*``; raises Refusal when absent."""
-    load_benchmark(benchmark)
-    folder = home.path / "benchmarks"
+    """The table of a benchmark: the file given, or ``<home>/benchmarks/<name>.*``; raises Refusal when absent.
+
+    Where a folder is given, the table has the name under which it is published there.
+    """
+    published = load_benchmark(benchmark).TABLE
+    folder = home.path / TABLES
+    if table is not None and table.is_dir() and published is not None:
+        table = table / f"{published.name}.tsv"
     found = [table] if table else sorted(path for path in folder.glob(f"{benchmark}.*") if path.is_file())
     if not found or not found[0].is_file():
         where = str(table or folder / f"{benchmark}.tsv")
-        raise Refusal(where, f"the table of benchmark '{benchmark}' is not there", "put the published file there")
+        raise Refusal(
+            where,
+            f"the table of benchmark '{benchmark}' is not there",
+            f"get it with 'curator pull-benchmark {benchmark}', or name the file",
+        )
     return Bench(benchmark, found[0].resolve(), file_digest(found[0]), max_new_tokens)
 
 

@@ -40,7 +40,8 @@ _ANSWER_IS = re.compile(r"answer\s+is\s+\**([abcd])", re.IGNORECASE)
 
 _YES_NO_PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _COMMA_IN_NUMBER = re.compile(r"\d,\d")
-_FULL_STOP = re.compile(r"(?<!\d)\.(?!\d)")
+# The published pattern means to ask for no digit before it either, and does not: "3." is "3".
+_FULL_STOP = re.compile(r"\.(?!\d)")
 # The published code passes a flags constant (re.UNICODE = 32) where the number of replacements belongs.
 _FULL_STOPS_REMOVED = 32
 
@@ -64,12 +65,23 @@ def option_letter(reply: str, options: Mapping[str, str], rules: str = DEFAULT_R
 
 def yes_no(reply: str) -> str:
     """``"Yes"``, ``"No"`` or ``"Unknown"``: the one of the two words that is a token of the reply."""
-    words = _without_punctuation(reply.lower()).split()
+    words = without_punctuation(reply.lower()).split()
     if "yes" in words and "no" not in words:
         return "Yes"
     if "no" in words and "yes" not in words:
         return "No"
     return "Unknown"
+
+
+def without_punctuation(text: str) -> str:
+    """Delete or blank each mark, as published. Whether a mark is deleted is decided on ``text`` as it came in."""
+    comma_in_number = _COMMA_IN_NUMBER.search(text) is not None
+    out = text
+    for mark in _YES_NO_PUNCTUATION:
+        if mark in out:
+            deleted = comma_in_number or f"{mark} " in text or f" {mark}" in text
+            out = out.replace(mark, "" if deleted else " ")
+    return _FULL_STOP.sub("", out, count=_FULL_STOPS_REMOVED)
 
 
 def _by_letter(reply: str, options: Mapping[str, str], rules: str) -> str | None:
@@ -103,14 +115,3 @@ def _by_text(reply: str, options: Mapping[str, str], rules: str) -> str | None:
         return None
     found = [letter for letter, text in options.items() if text.lower() in lowered]
     return found[0] if len(found) == 1 else None
-
-
-def _without_punctuation(text: str) -> str:
-    """Delete or blank each mark. Whether a mark is deleted is decided on ``text`` as it came in."""
-    comma_in_number = _COMMA_IN_NUMBER.search(text) is not None
-    out = text
-    for mark in _YES_NO_PUNCTUATION:
-        if mark in out:
-            deleted = comma_in_number or f"{mark} " in text or f" {mark}" in text
-            out = out.replace(mark, "" if deleted else " ")
-    return _FULL_STOP.sub("", out, count=_FULL_STOPS_REMOVED)

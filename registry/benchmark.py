@@ -16,6 +16,8 @@ from registry import discovery
 from registry.errors import Refusal
 
 PACKAGE = "registry.benchmarks"
+TABLES = "https://opencompass.openxlab.space"
+"""The server of the published tables."""
 
 LLAVA, DEFAULT = "llava", "default"
 STYLES = (LLAVA, DEFAULT)
@@ -118,6 +120,35 @@ class Result:
         }
 
 
+@dataclass(frozen=True)
+class PublishedTable:
+    """Where the table of a benchmark is published, in VLMEvalKit's form."""
+
+    name: str
+    """As VLMEvalKit calls it; the file is ``<name>.tsv``."""
+    md5: str
+    folder: str = "utils/VLMEval"
+    """On the publisher's server."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it is to be had: the place of today, and that of 2024."""
+        folders = dict.fromkeys((self.folder, "utils/VLMEval"))
+        return tuple(f"{TABLES}/{folder}/{self.name}.tsv" for folder in folders)
+
+
+@dataclass(frozen=True)
+class JudgeRequest:
+    """What a judge is asked about one reply. The words are this project's own."""
+
+    text: str
+    is_clear: Callable[[str], bool]
+    """Whether what the judge said can be read; what cannot is asked for again."""
+    max_tokens: int = 256
+    temperature: float = 0.0
+    """Of the first try; each further one is half a degree warmer."""
+
+
 class Benchmark(Protocol):
     """What the module of a benchmark offers."""
 
@@ -141,11 +172,22 @@ class Benchmark(Protocol):
     def RANGE(self) -> tuple[float, float]:  # noqa: N802 - a module constant
         """Least and greatest value of the score."""
 
-    def questions(self, table: Path, limit: int | None = None) -> Iterator[Question]:
-        """The prompts of a published table in its order, at most ``limit``; Refusal with file:line for a bad one."""
+    @property
+    def HELD_OUT(self) -> bool:  # noqa: N802 - a module constant
+        """Whether no selection may be guided by it, so that it can tell what a selection was worth."""
+
+    @property
+    def TABLE(self) -> PublishedTable | None:  # noqa: N802 - a module constant
+        """Where its table is published; None where VLMEvalKit has no such table."""
+
+    def questions(self, table: Path) -> Iterator[Question]:
+        """The prompts of a published table in its order; Refusal with file:line for a bad one."""
 
     def prompt(self, question: Question, style: str = LLAVA) -> str:
         """The text part of the user's turn, in one of :data:`STYLES`; the picture goes before it."""
+
+    def judge_request(self, question: Question, reply: str, rules: str) -> JudgeRequest | None:
+        """What a judge is asked of a reply; None where the rules settle it, or no judge is heard."""
 
     def score(
         self, questions: Sequence[Question], replies: Mapping[Index, str], rules: str, judged: Judged = NOBODY

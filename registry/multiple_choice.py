@@ -10,7 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from registry.answers import check_rules, option_letter
-from registry.benchmark import DEFAULT, LLAVA, NOBODY, Answer, Index, Judged, Question, Result, check_replies
+from registry.benchmark import (
+    DEFAULT,
+    LLAVA,
+    NOBODY,
+    Answer,
+    Index,
+    Judged,
+    JudgeRequest,
+    Question,
+    Result,
+    check_replies,
+)
 from registry.errors import Refusal
 from registry.table import MISSING_WORDS, Row, reply_as_read
 
@@ -36,6 +47,28 @@ _REQUESTS = {
     (False, True): "请直接回答问题。",
 }
 
+_JUDGE_REQUESTS = {
+    False: """\
+Somebody was asked a question about a picture and replied in their own words. Tell which of the options the reply \
+means. You do not see the picture; do not answer the question yourself. Say the letter of that option alone, or Z if \
+the reply means none of them.
+
+Question: {question}
+Options:
+{options}
+Reply: {reply}
+Letter:""",
+    True: """\
+有人就一张图片被问了一个选择题，并用自己的话作了回答。请判断这个回答与哪一个选项的意思一致。你看不到图片，\
+也不要自己回答问题。只写出该选项的字母；如果与任何选项都不一致，请写 Z。
+
+问题：{question}
+选项：
+{options}
+回答：{reply}
+字母：""",
+}
+
 
 def prompt(question: Question, style: str = LLAVA) -> str:
     """LLaVA's form: hint, question, one line per option, the request; no line end after it. Or the default one."""
@@ -55,6 +88,17 @@ def _default_prompt(question: Question, hint: str | None) -> str:
         lines += ["Options:", *(f"{letter}. {text}" for letter, text in question.options.items())]
         lines.append("Please select the correct answer from the options above. ")
     return "".join(f"{line}\n" for line in lines)
+
+
+def judge_request(question: Question, reply: str, rules: str) -> JudgeRequest | None:
+    """What a judge is asked of a reply that names no option; in Chinese where the question is."""
+    said = reply_as_read(reply)
+    if option_letter(said, question.options, rules) is not None:
+        return None
+    request = _JUDGE_REQUESTS[bool(_CHINESE.search(question.text))]
+    options = "\n".join(f"{letter}. {text}" for letter, text in question.options.items())
+    text = request.format(question=question.text, options=options, reply=said)
+    return JudgeRequest(text, lambda letter: option_letter(letter, question.options, rules) is not None)
 
 
 def circular_group(row: Row) -> str:
@@ -156,6 +200,9 @@ def _group_notes(questions: Sequence[Question], mains: Mapping[str, Question], i
     orphans = {question.group for question in questions} - set(mains)
     if orphans:
         notes.append(f"{len(orphans)} groups without their main question are not scored")
+    spoilt = sum(question.answer not in question.options for question in questions)
+    if spoilt:
+        notes.append(f"{spoilt} prompts have no option of the letter that is right: no reply to them is")
     if len(items) < len(mains):
         notes.append(f"{len(mains) - len(items)} questions of other splits than dev are not in the score")
     return notes

@@ -122,12 +122,10 @@ def read_cells(path: Path, needs: tuple[str, ...]) -> Iterator[tuple[int, dict[s
             yield raw.line, _cells(path, columns, raw)
 
 
-def read_questions(
-    path: Path, group: Callable[[Row], str], needs: tuple[str, ...] = (), limit: int | None = None
-) -> Iterator[Question]:
+def read_questions(path: Path, group: Callable[[Row], str], needs: tuple[str, ...] = ()) -> Iterator[Question]:
     """The prompts of a table in its order; ``group`` names what is scored together."""
     table = read_table(path, needs)
-    for row in table.rows[:limit]:
+    for row in table.rows:
         yield question_of(table, row, group(row))
 
 

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from registry.answers import yes_no
-from registry.benchmark import Answer, Judged, Question
+from registry.benchmark import Answer, Judged, JudgeRequest, Question
 from registry.errors import Refusal
 from registry.table import reply_as_read
 
 UNKNOWN = "Unknown"
+
+_REQUEST = """\
+Somebody was asked a question about a picture that is answered with Yes or No. Tell what the reply means. You do not \
+see the picture; do not answer the question yourself. Say one word: Yes, No, or Unknown if the reply means neither.
+
+Question: {question}
+Reply: {reply}
+Meaning:"""
+
+
+def yes_no_request(question: Question, reply: str) -> JudgeRequest | None:
+    """What a judge is asked of a reply that holds neither word, or both."""
+    said = reply_as_read(reply)
+    if yes_no(said) != UNKNOWN:
+        return None
+    return JudgeRequest(_REQUEST.format(question=question.text, reply=said), lambda word: yes_no(word) != UNKNOWN)
 
 
 def yes_no_answer(benchmark: str, question: Question, reply: str, judged: Judged) -> Answer:

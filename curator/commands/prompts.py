@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="As the published scorer asks LLaVA-1.5, or a model that it has no prompt of its own for.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N prompts only.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only so many, evenly drawn.")
 @json_option
 def command(table: Path, benchmark: str, style: str, limit: int | None, as_json: bool) -> None:
     r"""Print the text part of each prompt of a benchmark; the picture goes before it.
@@ -34,13 +34,16 @@ def command(table: Path, benchmark: str, style: str, limit: int | None, as_json:
 
     \b
     Examples:
-      curator prompts --data MMBench_DEV_EN.tsv --benchmark mmbench_dev_en --limit 2
+      curator prompts --data MMBench_DEV_EN.tsv --benchmark mmbench_dev_en --limit 20
       curator prompts --data MME.tsv --benchmark mme --style default --json
     """
     from registry.benchmark import load_benchmark
+    from registry.stratified import stratified
 
     asked = load_benchmark(benchmark)
-    found = ((question.index, asked.prompt(question, style)) for question in asked.questions(table, limit))
+    questions = list(asked.questions(table))
+    drawn = questions if limit is None else stratified(questions, limit)
+    found = ((question.index, asked.prompt(question, style)) for question in drawn)
     if as_json:
         print_json_rows({"index": index, "prompt": prompt} for index, prompt in found)
         return

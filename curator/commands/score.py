@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,28 +13,44 @@ from curator.options import PathValue, dry_run_option, home_option, json_option
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from curator.score import Asking
     from registry.benchmark import Result
     from registry.trial import BenchmarkScore
 
 _FILE = PathValue(dir_okay=False)
+_OF_PREDICTIONS = ("partial", "limit", "answers", "export", "judge_replies", "judge", "judge_model")
 
 
 @click.command(name="score")
 @click.argument("trial", required=False)
-@click.option(
-    "--predictions", type=_FILE, metavar="FILE", help="Replies to score: .jsonl or .tsv with index, prediction."
-)
+@click.option("--predictions", type=_FILE, metavar="FILE", help="Replies to score: .jsonl, .tsv or .xlsx.")
 @click.option(
     "--judge-replies",
     type=_FILE,
     metavar="FILE",
     help="What a judge said of predictions that the rules cannot read (index, reply); of all, for llavabench.",
 )
+@click.option("--judge", metavar="URL", help="Ask a model here (OpenAI-compatible) about such predictions.")
+@click.option("--judge-model", metavar="NAME", help="Name of that model at its server.")
+@click.option(
+    "--judge-key",
+    default="OPENAI_API_KEY",
+    show_default=True,
+    metavar="VARIABLE",
+    help="Variable of the environment that holds the key to it.",
+)
 @click.option("--benchmark", "benchmarks", multiple=True, metavar="NAME", help="Benchmark (repeat for a trial).")
 @click.option("--data", "table", type=_FILE, metavar="TABLE", help="Its published table; default: the one in the home.")
 @click.option("--rules", default="2024-05", show_default=True, metavar="SET", help="Rules that read the replies.")
 @click.option("--partial", is_flag=True, help="Score only the questions that have a prediction.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Score only so many questions, evenly drawn.")
 @click.option("--answers", type=_FILE, metavar="FILE", help="Write what each prediction was taken for (.jsonl).")
+@click.option(
+    "--export",
+    type=_FILE,
+    metavar="FILE",
+    help="Write the predictions as VLMEvalKit (.xlsx, .tsv) or lmms-eval (.jsonl) does.",
+)
 @click.option(
     "--max-new-tokens", default=16, show_default=True, type=click.IntRange(1, 4096), help="Of a trial's reply."
 )
@@ -44,7 +61,8 @@ def command(trial: str | None, predictions: Path | None, **asked: Any) -> None:
     r"""Score a TRIAL of the data home, or a file of predictions, on published benchmarks.
 
     Predictions need no model: whatever produced them, they are read by the rules of the scorer behind most published
-    figures (--rules names its version). Replies no rule can read count as wrong and are reported.
+    figures (--rules names its version). They may be JSON lines with index and prediction, VLMEvalKit's own files or
+    lmms-eval's samples. Replies no rule can read count as wrong and are reported, unless a judge reads them.
 
     \b
     Examples:
@@ -66,20 +84,52 @@ def _score_predictions(
     table: Path | None,
     rules: str,
     partial: bool,
+    limit: int | None,
     answers: Path | None,
-    judge_replies: Path | None,
+    export: Path | None,
     **asked: Any,
 ) -> None:
-    from curator.score import score_predictions, write_answers
+    from curator.predictions import Said, write_predictions
+    from curator.score import scoring_of, write_answers
 
     if len(benchmarks) != 1:
         raise click.UsageError("--predictions needs one --benchmark NAME.")
+    given = (asked["judge"] is not None, asked["judge_model"] is not None, asked["judge_replies"] is not None)
+    if given[0] != given[1] or (given[0] and given[2]):
+        raise click.UsageError("Give --judge URL with --judge-model NAME, or --judge-replies FILE.")
     if table is None:
         table = _table_of_home(asked["home"], benchmarks[0])
-    result = score_predictions(predictions, table, benchmarks[0], rules, partial, judge_replies)
+    with _judge(**asked) as judge:
+        scoring = scoring_of(predictions, table, benchmarks[0], rules, partial, judge, limit)
     if answers is not None and not asked["dry_run"]:
-        write_answers(answers, result, predictions)
-    _print_result(result, asked["as_json"])
+        write_answers(answers, scoring)
+    if export is not None and not asked["dry_run"]:
+        write_predictions(export, Said(table, scoring.questions, scoring.replies))
+    _print_result(scoring.result, asked["as_json"])
+
+
+@contextlib.contextmanager
+def _judge(
+    judge: str | None,
+    judge_model: str | None,
+    judge_key: str,
+    judge_replies: Path | None,
+    home: Path,
+    dry_run: bool,
+    **_: Any,
+) -> Iterator[Asking | None]:
+    """Who is heard about replies that the rules cannot read: a server, a file, or nobody."""
+    if judge is None or judge_model is None:
+        from curator.score import replayed
+
+        yield replayed(judge_replies) if judge_replies is not None else None
+        return
+    from curator.chat_api import ChatApi
+    from curator.judge import Judge
+    from registry.store import Home
+
+    with ChatApi(judge, judge_model, judge_key) as api:
+        yield Judge(api, Home.default(home), spends=not dry_run)
 
 
 def _table_of_home(home: Path, benchmark: str) -> Path:
@@ -94,8 +144,10 @@ def _score_trial(
 ) -> None:
     if not benchmarks or (table is not None and len(benchmarks) > 1):
         raise click.UsageError("Give --benchmark NAME; with --data TABLE exactly one.")
-    if asked["partial"] or asked["answers"] or asked["judge_replies"]:
-        raise click.UsageError("--partial, --answers and --judge-replies go with --predictions.")
+    given = [name for name in _OF_PREDICTIONS if asked[name]]
+    if given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise click.UsageError(f"{options}: go with --predictions.")
     from curator.laboratory import missing_scores
     from curator.score import score_trial
     from curator.study_request import find_table

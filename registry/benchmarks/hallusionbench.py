@@ -19,17 +19,30 @@ from pathlib import Path
 from typing import NamedTuple
 
 from registry.answers import check_rules
-from registry.benchmark import LLAVA, NOBODY, Answer, Index, Judged, Question, Result, check_replies
+from registry.benchmark import (
+    LLAVA,
+    NOBODY,
+    Answer,
+    Index,
+    Judged,
+    JudgeRequest,
+    PublishedTable,
+    Question,
+    Result,
+    check_replies,
+)
 from registry.errors import Refusal
 from registry.multiple_choice import trap_notes
 from registry.table import Row, read_questions
-from registry.yes_no import UNKNOWN, yes_no_answer
+from registry.yes_no import UNKNOWN, yes_no_answer, yes_no_request
 
 NAME = "hallusionbench"
 TITLE = "HallusionBench (yes / no, by prompt, figure and question)"
-VERSION = 1
+VERSION = 2
 PRIMARY = "mean"
 RANGE = (0.0, 100.0)
+HELD_OUT = False
+TABLE = PublishedTable("HallusionBench", "0c23ac0dc9ef46832d7a24504f2a0c7c")
 
 
 class Place(NamedTuple):
@@ -43,15 +56,20 @@ class Place(NamedTuple):
     question: str
 
 
-def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+def questions(table: Path) -> Iterator[Question]:
     """The prompts, grouped by set."""
     needs = ("image", "answer", "category", "l2-category")
-    return read_questions(table, lambda row: f"{row.cells.get('l2-category')}/{_numbers(row)[0]}", needs, limit)
+    return read_questions(table, lambda row: f"{row.cells.get('l2-category')}/{_numbers(row)[0]}", needs)
 
 
 def prompt(question: Question, style: str = LLAVA) -> str:  # noqa: ARG001  one for all
     """The question as published."""
     return question.text
+
+
+def judge_request(question: Question, reply: str, rules: str) -> JudgeRequest | None:  # noqa: ARG001  one for all rules
+    """What a judge is asked of a reply that is neither yes nor no."""
+    return yes_no_request(question, reply)
 
 
 def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: str, judged: Judged = NOBODY) -> Result:

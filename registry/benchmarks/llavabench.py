@@ -17,16 +17,29 @@ from pathlib import Path
 from typing import NamedTuple
 
 from registry.answers import check_rules
-from registry.benchmark import LLAVA, NOBODY, Answer, Index, Judged, Question, Result, check_replies
+from registry.benchmark import (
+    LLAVA,
+    NOBODY,
+    Answer,
+    Index,
+    Judged,
+    JudgeRequest,
+    PublishedTable,
+    Question,
+    Result,
+    check_replies,
+)
 from registry.errors import Refusal
 from registry.multiple_choice import trap_notes
-from registry.table import question_of, read_table
+from registry.table import question_of, read_table, reply_as_read
 
 NAME = "llavabench"
 TITLE = "LLaVA-Bench in the wild (judged)"
 VERSION = 1
 PRIMARY = "relative"
 RANGE = (0.0, 100.0)
+HELD_OUT = False
+TABLE = PublishedTable("LLaVABench", "d382a093f749a697820d3dadd61c8428")
 
 REFERENCE = "gpt4_ans"
 
@@ -40,17 +53,49 @@ class Ratings(NamedTuple):
 
 UNREADABLE = Ratings(-1.0, -1.0)
 
+_REQUEST = """\
+Two assistants answered a question about a picture. You do not see the picture, but here is what it shows.
 
-def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+[What the picture shows]
+{caption}
+
+[Question]
+{question}
+
+[Assistant 1]
+{reference}
+
+[Assistant 2]
+{reply}
+
+[Your task]
+Rate each answer from 1 to 10, 10 being best: how helpful, relevant, accurate and detailed it is. The order of the \
+two must not matter. Write two numbers with a single blank between them on the first line, the rating of Assistant 1 \
+and that of Assistant 2, and nothing else on that line. Give your reasons on the lines below it."""
+
+
+def questions(table: Path) -> Iterator[Question]:
     """The prompts; each is a group of its own, its answer is the reference's."""
     content = read_table(table, ("image", REFERENCE, "caption", "category"))
-    for row in content.rows[:limit]:
+    for row in content.rows:
         yield question_of(content, row, str(row.index))
 
 
 def prompt(question: Question, style: str = LLAVA) -> str:  # noqa: ARG001  one for all
     """The question as published."""
     return question.text
+
+
+def judge_request(question: Question, reply: str, rules: str) -> JudgeRequest:  # noqa: ARG001  one for all rules
+    """What a judge is asked of every reply: to rate it beside the reference."""
+    row = question.row
+    text = _REQUEST.format(
+        caption=row.get("caption", ""),
+        question=question.text,
+        reference=row.get(REFERENCE, ""),
+        reply=reply_as_read(reply),
+    )
+    return JudgeRequest(text, lambda review: ratings(review) != UNREADABLE, max_tokens=1024, temperature=0.2)
 
 
 def ratings(review: str) -> Ratings:
@@ -69,7 +114,7 @@ def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: st
     absent = [question.index for question in questions if question.index not in judged]
     if absent:
         what = f"{len(absent)} of {len(questions)} replies have no review by a judge (index {absent[0]} …)"
-        raise Refusal(f"benchmark {NAME}", what, "give the reviews with --judge-replies")
+        raise Refusal(f"benchmark {NAME}", what, "give them with --judge-replies, or a judge with --judge")
     reviews = {question.group: ratings(judged[question.index]) for question in questions}
     overall = _relative(list(reviews.values()))
     unreadable = sum(review == UNREADABLE for review in reviews.values())

@@ -19,7 +19,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from registry.answers import check_rules, option_letter
-from registry.benchmark import LLAVA, NOBODY, Answer, Index, Judged, Question, Result, check_replies
+from registry.benchmark import (
+    LLAVA,
+    NOBODY,
+    Answer,
+    Index,
+    Judged,
+    JudgeRequest,
+    PublishedTable,
+    Question,
+    Result,
+    check_replies,
+)
 from registry.errors import Refusal
 from registry.multiple_choice import trap_notes
 from registry.table import read_questions, reply_as_read
@@ -29,15 +40,29 @@ TITLE = "MathVista testmini"
 VERSION = 1
 PRIMARY = "overall"
 RANGE = (0.0, 100.0)
+HELD_OUT = False
+TABLE = PublishedTable("MathVista_MINI", "f199b98e178e5a2a20e7048f5dcb0464")
 
 CHOICES, WHOLE, DECIMAL = "multi_choice", "integer", "float"
 _LONGEST_LIST = 20_000
+_REQUEST = """\
+Somebody was asked a question about a picture. Take the final answer from the reply, in the form that is asked for. \
+You do not see the picture; do not answer the question yourself. Write {form} and nothing else.
+
+Question: {question}
+Reply: {reply}
+Final answer:"""
+_FORMS = {
+    CHOICES: "the letter of the option that the reply means",
+    WHOLE: "it as a whole number in digits",
+    DECIMAL: "it as a decimal number with as many decimals as the question asks for",
+}
 
 
-def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+def questions(table: Path) -> Iterator[Question]:
     """The prompts; each is a group of its own."""
     needs = ("image", "answer", "answer_option", "choices", "question_type", "answer_type", "task", "skills")
-    return read_questions(table, lambda row: str(row.index), needs, limit)
+    return read_questions(table, lambda row: str(row.index), needs)
 
 
 def prompt(question: Question, style: str = LLAVA) -> str:  # noqa: ARG001  one for all
@@ -66,6 +91,17 @@ def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: st
         unresolved=unresolved,
         notes=[*trap_notes(questions, replies), *_notes(questions, unresolved)],
     )
+
+
+def judge_request(question: Question, reply: str, rules: str) -> JudgeRequest | None:
+    """What a judge is asked of a reply that settles nothing: the answer in it."""
+    said = reply_as_read(reply)
+    if _settled(question, said, rules):
+        return None
+    kind = question.row.get("question_type", "")
+    form = _FORMS.get(kind) or _FORMS.get(question.row.get("answer_type", ""), "it as a list like [1, 2]")
+    text = _REQUEST.format(form=form, question=question.text, reply=said)
+    return JudgeRequest(text, lambda answer: bool(answer.strip()))
 
 
 def _graded(question: Question, reply: str, rules: str, judged: str | None) -> Answer:

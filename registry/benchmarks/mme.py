@@ -19,17 +19,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from registry.answers import check_rules
-from registry.benchmark import LLAVA, NOBODY, Index, Judged, Question, Result, check_replies
+from registry.benchmark import (
+    LLAVA,
+    NOBODY,
+    Index,
+    Judged,
+    JudgeRequest,
+    PublishedTable,
+    Question,
+    Result,
+    check_replies,
+)
 from registry.errors import Refusal
 from registry.multiple_choice import trap_notes
 from registry.table import read_questions
-from registry.yes_no import yes_no_answer
+from registry.yes_no import yes_no_answer, yes_no_request
 
 NAME = "mme"
 TITLE = "MME (yes / no, 14 tasks)"
-VERSION = 1
+VERSION = 2
 PRIMARY = "percent_of_maximum"
 RANGE = (0.0, 100.0)
+HELD_OUT = False
+TABLE = PublishedTable("MME", "b36b43c3f09801f5d368627fb92187c3")
 
 PERCEPTION = (
     "OCR",
@@ -47,15 +59,20 @@ REASONING = ("code_reasoning", "commonsense_reasoning", "numerical_calculation",
 TASKS = PERCEPTION + REASONING
 
 
-def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+def questions(table: Path) -> Iterator[Question]:
     """The prompts, grouped by task and picture."""
     needs = ("image", "answer", "category", "image_path")
-    return read_questions(table, lambda row: f"{row.cells.get('category')}/{row.cells.get('image_path')}", needs, limit)
+    return read_questions(table, lambda row: f"{row.cells.get('category')}/{row.cells.get('image_path')}", needs)
 
 
 def prompt(question: Question, style: str = LLAVA) -> str:  # noqa: ARG001  one for all
     """The question as published: it asks for yes or no itself."""
     return question.text
+
+
+def judge_request(question: Question, reply: str, rules: str) -> JudgeRequest | None:  # noqa: ARG001  one for all rules
+    """What a judge is asked of a reply that is neither yes nor no."""
+    return yes_no_request(question, reply)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from registry import multiple_choice
-from registry.benchmark import LLAVA, NOBODY, Index, Judged, Question, Result
+from registry.benchmark import LLAVA, NOBODY, Index, Judged, JudgeRequest, PublishedTable, Question, Result
 from registry.table import read_questions
 
 NAME = "seedbench_img"
@@ -18,16 +18,23 @@ TITLE = "SEED-Bench (image)"
 VERSION = 1
 PRIMARY = "overall"
 RANGE = (0.0, 100.0)
+HELD_OUT = False
+TABLE = PublishedTable("SEEDBench_IMG", "68017231464752261a2526d6ca3a10c0", "utils/benchmarks/SEEDBench")
 
 
-def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+def questions(table: Path) -> Iterator[Question]:
     """The prompts; each is a group of its own."""
-    return read_questions(table, lambda row: str(row.index), ("image", "A", "B", "answer"), limit)
+    return read_questions(table, lambda row: str(row.index), ("image", "A", "B", "answer"))
 
 
 def prompt(question: Question, style: str = LLAVA) -> str:
     """LLaVA's multiple-choice form."""
     return multiple_choice.prompt(question, style)
+
+
+def judge_request(question: Question, reply: str, rules: str) -> JudgeRequest | None:
+    """What a judge is asked of a reply that names no option."""
+    return multiple_choice.judge_request(question, reply, rules)
 
 
 def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: str, judged: Judged = NOBODY) -> Result:

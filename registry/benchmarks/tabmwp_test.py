@@ -36,6 +36,8 @@ TITLE = "TabMWP test (this project's own rule)"
 VERSION = 1
 PRIMARY = "overall"
 RANGE = (0.0, 100.0)
+HELD_OUT = False
+TABLE = None
 
 REQUEST = "Answer the question using a single word or phrase."
 _COLUMNS = ("question", "choices", "answer", "unit", "ques_type", "grade")
@@ -44,19 +46,23 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d+)?|\.\d+)(/\d+)?")
 _LONGEST_NUMBER = 40
 
 
-def questions(table: Path, limit: int | None = None) -> Iterator[Question]:
+def questions(table: Path) -> Iterator[Question]:
     """The prompts of a parquet file or TSV; category is the question type (``free_text``, ``multi_choice``)."""
     if table.suffix == ".parquet":
-        yield from _from_parquet(table, limit)
+        yield from _from_parquet(table)
         return
     content = read_table(table, ("answer",), pandas_words=False)
-    for row in content.rows[:limit]:
+    for row in content.rows:
         yield question_of(content, row, str(row.index))
 
 
 def prompt(question: Question, style: str = LLAVA) -> str:
     """LLaVA's forms: multiple choice where there are options, else question and short-answer request."""
     return multiple_choice.prompt(question, style) if question.options else f"{question.text}\n{REQUEST}"
+
+
+def judge_request(question: Question, reply: str, rules: str) -> None:
+    """Nobody is asked: the rule reads every reply."""
 
 
 def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: str, judged: Judged = NOBODY) -> Result:
@@ -128,7 +134,7 @@ def _accuracy(values: Sequence[float]) -> float:
     return 100 * sum(values) / len(values)
 
 
-def _from_parquet(path: Path, limit: int | None) -> Iterator[Question]:
+def _from_parquet(path: Path) -> Iterator[Question]:
     """Questions of the Hub's layout; pictures are read per row group when asked for."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -139,7 +145,7 @@ def _from_parquet(path: Path, limit: int | None) -> Iterator[Question]:
         if absent:
             raise Refusal(str(path), f"no column {', '.join(absent)}", "give the parquet file of TabMWP's test split")
         columns = [name for name in ("pid", *_COLUMNS) if name in file.schema_arrow.names]
-        rows = file.read(columns=columns).slice(0, limit).to_pylist()
+        rows = file.read(columns=columns).to_pylist()
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0][:200]
         raise Refusal(str(path), f"cannot be read as parquet ({reason})", "fetch the file again") from None

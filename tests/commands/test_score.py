@@ -15,6 +15,7 @@ from registry.identity import file_digest
 from registry.scores import score_path
 from registry.store import Home, Record
 from registry.trial import BenchmarkScore
+from tests.curator.chat_server import ChatServer, in_turn
 
 ROOT = Path(__file__).parents[2]
 ARTEFACTS = ROOT / "tests" / "registry" / "benchmarks"
@@ -75,9 +76,15 @@ def test_the_text_form_has_the_figures_and_notes_go_to_stderr(tmp_path: Path) ->
         (["t", "--predictions", "replies.jsonl"], 2, "Give either a TRIAL or --predictions"),
         (["--predictions", "replies.jsonl"], 2, "needs one --benchmark NAME"),
         (["t"], 2, "Give --benchmark NAME"),
-        (["t", "--benchmark", "mme", "--partial"], 2, "go with --predictions"),
+        (["t", "--benchmark", "mme", "--partial"], 2, "--partial: go with --predictions"),
+        (["t", "--benchmark", "mme", "--limit", "3", "--judge", "u"], 2, "--limit, --judge: go with --predictions"),
+        (["--predictions", "replies.jsonl", "--benchmark", "mme", "--judge", "u"], 2, "--judge URL with --judge-model"),
         (["t", "--benchmark", "mme"], 1, "trials 't'"),
-        (["--predictions", "absent.jsonl", "--benchmark", "mme", "--data", "mme.tsv"], 1, "absent.jsonl"),
+        (
+            ["--predictions", "absent.jsonl", "--benchmark", "mme", "--data", str(ARTEFACTS / "mme.tsv")],
+            1,
+            "absent.jsonl",
+        ),
         (["--predictions", "replies.jsonl", "--benchmark", "mme", "--data", "absent.tsv"], 1, "absent.tsv"),
         (["--predictions", "replies.jsonl", "--benchmark", "mne", "--data", "x"], 1, "did you mean 'mme'?"),
         (["--predictions", "replies.jsonl", "--benchmark", "mme", "--data", "x", "--rules", "2024"], 1, "rules '2024'"),
@@ -97,6 +104,7 @@ def test_what_is_asked_wrongly_is_refused_without_a_traceback(
 STUB = """
 import json, sys
 from pathlib import Path
+from registry.benchmark import load_benchmark
 from registry.identity import file_digest
 from registry.scores import score_path
 from registry.trial import BenchmarkScore
@@ -104,7 +112,8 @@ from registry.trial import BenchmarkScore
 for line in sys.stdin:
     asked = json.loads(line)
     table = Path(asked["table"])
-    score = BenchmarkScore(benchmark=asked["benchmark"], version=1, rules=asked["rules"], questions=54,
+    version = load_benchmark(asked["benchmark"]).VERSION
+    score = BenchmarkScore(benchmark=asked["benchmark"], version=version, rules=asked["rules"], questions=54,
                            table_digest=file_digest(table), score=61.5, notes=[f"tokens {asked['max_new_tokens']}"])
     trial = Path(asked["home"]) / "trials" / asked["trial"]
     path = score_path(trial, score.benchmark, score.version, score.rules, score.table_digest, asked['max_new_tokens'])
@@ -175,6 +184,60 @@ def test_a_table_that_is_not_there_is_refused(tmp_path: Path, trial: Path) -> No
     assert "the table of benchmark 'seedbench_img' is not there" in done.stderr
 
 
+def lines_of(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("ending", [".xlsx", ".tsv", ".jsonl"])
+def test_what_is_exported_scores_the_same(tmp_path: Path, ending: str) -> None:
+    table = ARTEFACTS / "ai2d_test.tsv"
+    asked: list[str | Path] = ["--data", table, "--benchmark", "ai2d_test", "--rules", "2026-06", "--json"]
+    export = tmp_path / f"m_AI2D_TEST{ending}"
+    first = curator(tmp_path, "--predictions", predictions_of("ai2d_test", tmp_path), *asked, "--export", export)
+    assert first.returncode == 0, first.stderr
+    again = curator(tmp_path, "--predictions", export, *asked)
+    assert again.stdout == first.stdout
+
+
+def test_a_part_is_the_same_for_prompts_and_score(tmp_path: Path) -> None:
+    table = ARTEFACTS / "mme.tsv"
+    command = [sys.executable, "-m", "curator", "prompts", "--data", str(table), "--benchmark", "mme", "--limit", "30"]
+    prompts = json.loads(
+        subprocess.run([*command, "--json"], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    )
+    golden = json.loads((ARTEFACTS / "mme.json").read_text())["replies"]
+    said = tmp_path / "replies.jsonl"
+    said.write_text(
+        "".join(json.dumps({"index": p["index"], "prediction": golden[str(p["index"])]}) + "\n" for p in prompts)
+    )
+    done = curator(tmp_path, "--predictions", said, "--data", table, "--benchmark", "mme", "--limit", "30", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["questions"], result["partial"]) == (30, True)
+    assert result["notes"][-1] == "partial: 30 of 54 questions are scored"
+
+
+def test_a_judge_is_asked_at_its_address_and_never_without_need(tmp_path: Path) -> None:
+    """As a process, with a real server."""
+    replies = predictions_of("ai2d_test", tmp_path)
+    with ChatServer(in_turn("A")) as server:
+        asked: list[str | Path] = ["--predictions", replies, "--data", ARTEFACTS / "ai2d_test.tsv", "--json"]
+        asked += ["--benchmark", "ai2d_test", "--judge", server.url, "--judge-model", "tiny"]
+        plan = curator(tmp_path, *asked, "--dry-run")
+        assert "would be asked for" in plan.stderr
+        assert not server.requests
+        first = curator(tmp_path, *asked, "--answers", tmp_path / "answers.jsonl")
+        assert first.returncode == 0, first.stderr
+        count = len(server.requests)
+        again = curator(tmp_path, *asked)
+    result = json.loads(first.stdout)
+    assert result["judged"] == count > 0
+    assert (result["unresolved"], again.stdout) == (0, first.stdout)
+    assert len(server.requests) == count
+    rows = lines_of(tmp_path / "answers.jsonl")
+    assert [row["judge_reply"] for row in rows if row["judged"]] == ["A"] * count
+
+
 HEADLINES = {"mme": "total", "hallusionbench": "mean", "llavabench": "relative", "mathvista_mini": "overall"}
 
 
@@ -214,7 +277,7 @@ def test_prompts_are_printed_as_they_are_asked(tmp_path: Path) -> None:
         return found
 
     assert len(prompts("--json")) == 10
-    llava, default = (prompts("--json", "--limit", "1", "--style", style)[0] for style in ("llava", "default"))
+    llava, default = (prompts("--json", "--style", style)[0] for style in ("llava", "default"))
     lines = "A. 猫\nB. 狗\nC. 鸟\nD. 鱼\n"
     assert llava == {"index": 0, "prompt": f"图中最大的物体是什么?\n{lines}请直接回答选项字母。"}
     asks = "Please select the correct answer from the options above. \n"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from curator.score import read_predictions, score_predictions, write_answers
+from curator.predictions import read_predictions
+from curator.score import score_predictions, scoring_of, write_answers
 from registry.errors import Refusal
 
 TABLE = "index\tquestion\timage\tA\tB\tanswer\tcategory\n" + "".join(
@@ -88,7 +89,7 @@ def test_nothing_in_common_is_refused(tmp_path: Path, table: Path) -> None:
         ("p.jsonl", "\udcff\n", ":1: not a JSON object"),
         ("p.tsv", "index\treply\n", ":1: no column prediction"),
         ("p.tsv", "index\tprediction\n1\n", ":2: 1 cells where the header has 2"),
-        ("p.xlsx", "", "predictions cannot be read from .xlsx"),
+        ("p.xlsx", "", "is no readable .xlsx file"),
         ("p", "", "predictions cannot be read from a file without ending"),
     ],
 )
@@ -101,8 +102,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, text: 
 
 def test_answers_are_written_beside_their_prediction(tmp_path: Path, table: Path) -> None:
     path = replies(tmp_path / "p.jsonl", {0: "A.", 1: "red", 2: "?", 3: "A"})
-    result = score_predictions(path, table, "seedbench_img", "2024-05")
-    write_answers(tmp_path / "out" / "answers.jsonl", result, path)
+    scoring = scoring_of(path, table, "seedbench_img", "2024-05")
+    write_answers(tmp_path / "out" / "answers.jsonl", scoring)
     rows = [json.loads(line) for line in (tmp_path / "out" / "answers.jsonl").read_text().splitlines()]
     assert rows[1] == {
         "index": 1,

@@ -18,6 +18,8 @@ from PIL import Image
 from registry.answers import RULES
 from registry.benchmark import Index, Question, check_replies, load_benchmark, names, score_of_items
 from registry.errors import Refusal
+from registry.short_answers import answers_of
+from registry.table import MISSING_WORDS
 
 ARTEFACTS = Path(__file__).parent / "benchmarks"
 
@@ -31,6 +33,9 @@ def artefact(name: str) -> tuple[list[Question], dict[Index, str], dict[str, Any
 
 JUDGED = ["llavabench"]
 """Scored by a judge alone."""
+OPEN = ["chartqa_test", "docvqa_val", "textvqa_val"]
+"""Short answers: any reply can be read."""
+HELD_OUT = {"ai2d_test", "pope", *OPEN}
 READ = [name for name in names() if name not in JUDGED]
 """Scored by rules that read the replies."""
 
@@ -43,7 +48,9 @@ def judged(name: str, questions: list[Question]) -> dict[Index, str]:
 
 def test_the_paper_s_benchmarks_and_our_own_are_there() -> None:
     paper = {"mme", "mmbench_dev_en", "mmbench_dev_cn", "scienceqa_test", "seedbench_img"}
-    assert {*names()} == paper | {"hallusionbench", "llavabench", "mathvista_mini", "tabmwp_test"}
+    paper |= {"hallusionbench", "llavabench", "mathvista_mini"}
+    assert {*names()} == paper | HELD_OUT | {"tabmwp_test"}
+    assert {name for name in names() if load_benchmark(name).HELD_OUT} == HELD_OUT
 
 
 def test_every_benchmark_has_an_artefact_of_its_name() -> None:
@@ -84,7 +91,7 @@ def test_the_score_is_the_primary_metric_and_the_mean_of_the_items(name: str) ->
     result = benchmark.score(questions, replies, "2024-05", judged(name, questions))
     assert result.metrics[benchmark.PRIMARY] == result.score
     assert score_of_items(result.items, result.strata) == pytest.approx(result.score)
-    if name not in ("hallusionbench", "llavabench"):  # whose groups weigh differently
+    if name not in ("hallusionbench", "llavabench", "pope"):  # whose groups weigh differently
         assert all(0 <= value <= 1 for value in result.items.values())
     assert result.headline in result.metrics
     assert set(result.items) <= {question.group for question in questions}
@@ -96,11 +103,33 @@ def test_the_score_is_the_primary_metric_and_the_mean_of_the_items(name: str) ->
 def test_all_right_is_a_hundred_and_all_wrong_is_nothing(name: str) -> None:
     questions, _, _ = artefact(name)
     benchmark = load_benchmark(name)
-    right = benchmark.score(questions, {q.index: q.answer for q in questions}, "2026-06")
+    truth = {q.index: answers_of(name, q)[0] if name in OPEN else q.answer for q in questions}
+    if name in HELD_OUT:  # whose artefacts have rows that the published reading spoils: nothing is right there
+        questions = [q for q in questions if not q.altered and truth[q.index] not in MISSING_WORDS]
+    if name == "textvqa_val":  # likewise where there is one answer; and where there are two, not all of them are right
+        questions = [q for q in questions if len({*answers_of(name, q)}) == 1 and q.answer.startswith("[")]
+    right = benchmark.score(questions, truth, "2026-06")
     wrong = benchmark.score(questions, dict.fromkeys([q.index for q in questions], "I do not know"), "2026-06")
     assert right.score == pytest.approx(100)
     assert wrong.score == 0
-    assert wrong.unresolved + sum(answer.extracted == "i do not know" for answer in wrong.answers) == len(questions)
+    read = sum(answer.extracted.lower() == "i do not know" for answer in wrong.answers)
+    assert wrong.unresolved + read == len(questions)
+
+
+PROMPTS: dict[str, dict[str, dict[str, str]]] = json.loads((ARTEFACTS.parent / "prompts.json").read_text())
+"""Made by the published toolkit's own functions: of its LLaVA-1.5 path, and for models it has no prompt for."""
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_prompts_are_the_published_ones_to_the_character(name: str) -> None:
+    benchmark = load_benchmark(name)
+    asked = {str(question.index): question for question in artefact(name)[0]}
+    for index, styles in PROMPTS[name].items():
+        assert {style: benchmark.prompt(asked[index], style) for style in styles} == styles
+
+
+def test_every_published_benchmark_has_golden_prompts() -> None:
+    assert set(PROMPTS) == {name for name in names() if load_benchmark(name).TABLE is not None}
 
 
 @pytest.mark.parametrize("name", names())
@@ -114,13 +143,6 @@ def test_prompts_end_with_a_request_and_pictures_open(name: str) -> None:
         assert prompt.endswith((" directly.", " yes or no.", "字母。", "word or phrase.", "?"))
         picture = base64.b64decode(question.image_base64 or "")
         assert Image.open(io.BytesIO(picture)).size == (8, 8)
-
-
-@pytest.mark.parametrize("name", names())
-def test_a_limit_takes_the_first_prompts(name: str) -> None:
-    table = ARTEFACTS / f"{name}.tsv"
-    benchmark = load_benchmark(name)
-    assert list(benchmark.questions(table, limit=3)) == list(benchmark.questions(table))[:3]
 
 
 @pytest.mark.parametrize("name", names())
@@ -158,3 +180,40 @@ def test_many_missing_replies_are_named_in_short() -> None:
 
 def test_no_items_have_no_score() -> None:
     assert score_of_items({}) != score_of_items({})
+
+
+HOSTILE = [
+    "",
+    " ",
+    "\x00",
+    "\ud800",
+    "A " * 10_000,
+    "yes " * 10_000,
+    "the answer is " * 3_000,
+    "1," * 10_000,
+    "[" * 10_000,
+    "７",
+]
+
+
+@pytest.mark.parametrize("name", READ)
+def test_any_reply_is_counted_and_none_is_lost(name: str) -> None:
+    """Empty ones, ones that never ended, and text that no file can hold."""
+    questions, _, _ = artefact(name)
+    benchmark = load_benchmark(name)
+    for rules in RULES:
+        for said in HOSTILE:
+            result = benchmark.score(questions, dict.fromkeys([q.index for q in questions], said), rules)
+            assert len(result.answers) == len(questions)
+            assert 0 <= result.score <= 100
+            request = benchmark.judge_request(questions[0], said, rules)
+            assert request is None or not request.is_clear("")
+
+
+def test_a_prompt_whose_right_option_is_gone_is_counted() -> None:
+    benchmark = load_benchmark("seedbench_img")
+    asked = [Question(1, "1", "q", {"A": "red"}, "C"), Question(2, "2", "q", {}, "A")]
+    result = benchmark.score(asked, {1: "C", 2: "A"}, "2024-05")
+    assert (result.score, result.unresolved) == (0, 2)
+    assert result.notes == ["2 prompts have no option of the letter that is right: no reply to them is"]
+    assert benchmark.prompt(asked[1]) == "q\nAnswer the question directly."

@@ -163,9 +163,9 @@ def test_rewritten_options_are_named(tmp_path: Path) -> None:
     assert [question.altered for question in questions(write(tmp_path, as_tsv(rows)))] == [("A",), ()]
 
 
-def test_limit_and_needs(tmp_path: Path) -> None:
+def test_columns_that_are_needed(tmp_path: Path) -> None:
     path = write(tmp_path, "index\tquestion\n1\ta\n2\tb\n3\tc\n")
-    assert [q.index for q in read_questions(path, lambda row: str(row.line), limit=2)] == [1, 2]
+    assert [q.index for q in read_questions(path, lambda row: str(row.line))] == [1, 2, 3]
     with pytest.raises(Refusal, match="no column answer, category"):
         list(read_questions(path, lambda row: str(row.line), needs=("answer", "category")))
 
