@@ -27,7 +27,8 @@ from registry.trial import BenchmarkScore, Settings
 from trainers.chat import Template, template
 from trainers.features import Features
 from trainers.forward import Network
-from trainers.generate import Prompt, replies
+from trainers.generate import replies
+from trainers.sharing import Prompt
 from trainers.model import Checkpoint, freeze
 from trainers.requests import ScoreRequest
 from trainers.train import Tell, prepare_torch

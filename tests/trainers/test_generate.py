@@ -11,7 +11,8 @@ from tests.trainers.conftest import Toy
 from tests.trainers.toy import talk
 from trainers import generate
 from trainers.chat import template
-from trainers.generate import Prompt, replies
+from trainers.generate import replies
+from trainers.sharing import Prompt
 from trainers.model import Checkpoint
 from trainers.picture import normalise, square
 
