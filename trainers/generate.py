@@ -14,7 +14,7 @@ from torch import Tensor
 
 from trainers.forward import Network
 from trainers.packing import by_length
-from trainers.reading import Layout, Memory, Reader, reads
+from trainers.reading import Layout, Reader, reads
 from trainers.sharing import Bundle, Prompt, bundles
 
 BATCH = 64
@@ -41,9 +41,7 @@ def replies(network: Network, prompts: Sequence[Prompt], stop: int, max_new_toke
     return found
 
 
-def reply_batches(
-    network: Network, prompts: Sequence[Prompt], stop: int, max_new_tokens: int
-) -> Iterator[list[Reply]]:
+def reply_batches(network: Network, prompts: Sequence[Prompt], stop: int, max_new_tokens: int) -> Iterator[list[Reply]]:
     """The same, as batches are finished; every prompt comes once."""
     if not reads(network.decoder.config):
         for number, prompt in enumerate(prompts):
@@ -75,9 +73,7 @@ def _batches(found: Sequence[Bundle], prompts: Sequence[Prompt], reader: Reader)
 class _Batch:
     """Bundles of equally many prompts, and the keys and values of what they have read so far."""
 
-    def __init__(
-        self, network: Network, reader: Reader, found: Sequence[Bundle], prompts: Sequence[Prompt]
-    ) -> None:
+    def __init__(self, network: Network, reader: Reader, found: Sequence[Bundle], prompts: Sequence[Prompt]) -> None:
         self._network = network
         self._reader = reader
         self._leaves = len(found[0].numbers)
@@ -123,7 +119,8 @@ class _Batch:
     def _embed(self, parts: Sequence[tuple[Prompt, int, int]]) -> Tensor:
         """[tokens, width] of pieces of prompts, which hold pictures whole or not at all."""
         each = self._network.checkpoint.image_tokens
-        ids, images = [], []
+        ids: list[Tensor] = []
+        images: list[str] = []
         for prompt, start, end in parts:
             places = prompt.tokens.ids == self._network.checkpoint.tokens.image_id
             first, last = (int(places[:bound].sum()) // each for bound in (start, end))
@@ -145,9 +142,7 @@ class _Batch:
         found: list[int] = chosen.tolist()
         return found
 
-    def _drop_ended(
-        self, rows: list[int], chosen: list[int], going: dict[int, bool]
-    ) -> tuple[list[int], list[int]]:
+    def _drop_ended(self, rows: list[int], chosen: list[int], going: dict[int, bool]) -> tuple[list[int], list[int]]:
         """Leave out the stems whose prompts have all ended, once that is half of them: it copies the others."""
         alive = [
             stem

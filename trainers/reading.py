@@ -142,7 +142,9 @@ class Reader:
             x = self._after(layer, x, asked.take(mixed))
         return self._unit(x, self._decoder.norm), memory
 
-    def read_on(self, x: Tensor, positions: Tensor, own: tuple[Memory, Tensor], stems: Memory, unseen: Tensor) -> Tensor:
+    def read_on(
+        self, x: Tensor, positions: Tensor, own: tuple[Memory, Tensor], stems: Memory, unseen: Tensor
+    ) -> Tensor:
         """Read one more token a row; hidden states [rows, width].
 
         ``own`` is what is kept of each row's leaf, with room for this token, and its length [rows].
@@ -161,12 +163,12 @@ class Reader:
             values[rows, :, lengths] = value[:, :, 0]
             query = layout.lay(self._query(layer.self_attn, normed, turn))
             kept = (keys[:, :, :places], values[:, :, :places], mask)
-            x = self._after(layer, x, layout.take(self._attend(query, (stems.keys[number], stems.values[number], unseen), kept)))
+            x = self._after(
+                layer, x, layout.take(self._attend(query, (stems.keys[number], stems.values[number], unseen), kept))
+            )
         return self._unit(x, self._decoder.norm)
 
-    def _attend(
-        self, query: Tensor, stem: tuple[Tensor, Tensor, Tensor], own: tuple[Tensor, Tensor, Tensor]
-    ) -> Tensor:
+    def _attend(self, query: Tensor, stem: tuple[Tensor, Tensor, Tensor], own: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """[rows, heads, asked, size]: each row's queries see its stem and what is its own; rows are stem after stem."""
         rows, _, asked, size = query.shape
         stems, shared, places, _ = stem[0].shape
@@ -182,7 +184,9 @@ class Reader:
         mixed = from_stem.view(query.shape) + weights[..., places:] @ values
         return mixed.transpose(1, 2).reshape(rows, self.heads, asked, size)
 
-    def _remember(self, attention: Any, normed: Tensor, turn: tuple[Tensor, Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
+    def _remember(
+        self, attention: Any, normed: Tensor, turn: tuple[Tensor, Tensor], layout: Layout
+    ) -> tuple[Tensor, Tensor]:
         shape = (len(normed), self.kept_heads, self.size)
         key = _turned(attention.k_proj(normed).view(shape), turn)
         return layout.lay(key), layout.lay(attention.v_proj(normed).view(shape))

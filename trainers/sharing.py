@@ -6,6 +6,7 @@ is cut into bundles: a stem that all prompts of a bundle begin with, and a leaf 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,10 +54,10 @@ def bundles(prompts: Sequence[Prompt], image_id: int) -> list[Bundle]:
     spelled = [_spelled(prompt, names, image_id) for prompt in prompts]
     order = sorted(range(len(prompts)), key=lambda number: spelled[number].astype(">i4").tobytes())
     lengths = [len(spelled[number]) for number in order]
-    alike = [0] + [_alike(spelled[a], spelled[b]) for a, b in zip(order, order[1:], strict=False)]
+    alike = [0] + [_alike(spelled[a], spelled[b]) for a, b in itertools.pairwise(order)]
     bounds = _cut(lengths, alike)
     found = []
-    for low, high in zip(bounds, bounds[1:], strict=False):
+    for low, high in itertools.pairwise(bounds):
         stem = min([*(length - 1 for length in lengths[low:high]), *alike[low + 1 : high]])
         found.append(Bundle(_outside_pictures(spelled[order[low]], stem), tuple(order[low:high])))
     return found
@@ -104,6 +105,6 @@ def _cut(lengths: Sequence[int], alike: Sequence[int]) -> list[int]:
 
 def _outside_pictures(spelled: Tokens, stem: int) -> int:
     """The stem shortened so that it does not end within pictures."""
-    while 0 < stem and spelled[stem - 1] >= _PICTURES and spelled[stem] >= _PICTURES:
+    while stem > 0 and spelled[stem - 1] >= _PICTURES and spelled[stem] >= _PICTURES:
         stem -= 1
     return stem

@@ -12,9 +12,9 @@ from tests.trainers.toy import talk
 from trainers import generate
 from trainers.chat import template
 from trainers.generate import replies
-from trainers.sharing import Prompt
 from trainers.model import Checkpoint
 from trainers.picture import normalise, square
+from trainers.sharing import Prompt
 
 
 def prompts_of(toy: Toy, checkpoint: Checkpoint) -> list[Prompt]:
