@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curator.trials import Event, Workers, score_request
 from registry.answers import check_rules
 from registry.benchmark import Result, load_benchmark
 from registry.errors import Refusal
 from registry.table import read_cells
 
 if TYPE_CHECKING:
-    from curator.laboratory import Bench
+    from curator.scored_models import ScoredModel
     from registry.store import Home
-    from registry.trial import BenchmarkScore
 
 _FORMATS = "JSON lines or tab-separated text with the columns index and"
 
@@ -119,18 +117,15 @@ _READERS: Mapping[str, Callable[[Path, str], Iterator[tuple[int, str, str]]]] = 
 }
 
 
-def score_trial(home: Home, trial: Path, benches: Sequence[Bench], rules: str) -> list[BenchmarkScore]:
-    """Make the scores that are not there yet, in one trainer process, and read all of them."""
-    from curator.laboratory import missing_scores, read_score
-    from curator.output import note
+def open_model(
+    home: Home, name: str | None, api: str | None, *, dry_run: bool, api_model: str, concurrency: int, **asked: Any
+) -> ScoredModel:
+    """The model of this name, or the one behind an address, ready to be scored."""
+    from curator import scored_models
 
-    def listen(event: Event) -> None:
-        if event["event"] == "started":
-            note(f"scoring {event['label']}")
-
-    missing = missing_scores(trial, benches, rules)
-    if missing:
-        requests = [score_request(home, trial.name, trial, bench, rules) for bench in missing]
-        with Workers(count=1) as workers:
-            workers.run([requests], listen)
-    return [read_score(trial, bench, rules) for bench in benches]
+    if api is not None:
+        return scored_models.behind_address(home, api, api_model, concurrency, partial=asked["partial"])
+    assert name is not None
+    if scored_models.is_trial(home, name):
+        return scored_models.trial(home, name)
+    return scored_models.checkpoint(home, name, fetch=not dry_run)

@@ -21,6 +21,9 @@ from registry.kept_replies import kept_replies
 from registry.store import dump_json, write_aside
 from registry.trial import AnswerBy, BenchmarkScore
 
+NO_REPLY = "Failed to obtain answer via API."
+"""Stands for the reply of a server that gave none, as published (``registry.answers`` knows it)."""
+
 Batches = Iterator[Mapping[int, str]]
 Ask = Callable[[list[int]], Batches]
 """Numbers of questions -> their replies, a batch at a time, each question once."""
@@ -98,7 +101,7 @@ def make_score(
             tell({"event": "progress", "step": done, "steps": len(first)})
         said = {q.index: kept.said[prompt] for q, prompt in zip(sheet.questions, prompts, strict=True)}
         result = marking.benchmark.score(sheet.questions, said, marking.rules)
-        score = _as_score(result, marking)
+        score = _as_score(result, marking, lost=sum(reply == NO_REPLY for reply in said.values()))
         write_aside(path.with_suffix(".parquet"), _answer_rows(sheet, texts, prompts, said, result))
         write_aside(path, dump_json(score.model_dump(mode="json")))
         return score
@@ -109,7 +112,8 @@ def read_score_file(path: Path) -> BenchmarkScore:
     return BenchmarkScore.model_validate_json(path.read_bytes())
 
 
-def _as_score(result: Result, marking: Marking) -> BenchmarkScore:
+def _as_score(result: Result, marking: Marking, lost: int) -> BenchmarkScore:
+    without = [f"partial: {lost} questions have no reply and count as wrong"] if lost else []
     return BenchmarkScore(
         benchmark=result.benchmark,
         version=result.version,
@@ -121,10 +125,10 @@ def _as_score(result: Result, marking: Marking) -> BenchmarkScore:
         breakdown=result.breakdown,
         items=result.items,
         strata=result.strata,
-        partial=result.partial,
+        partial=result.partial or bool(lost),
         questions=len(result.answers),
         unresolved=result.unresolved,
-        notes=result.notes,
+        notes=[*result.notes, *without],
     )
 
 

@@ -131,7 +131,9 @@ def compare(folder: Path, table: str, peers: str | None, rounds: int) -> bool:
         least = LIMITS.get((table, tool.name))
         same = sum(tool.replies[index] == reply for index, reply in ours.replies.items())
         wanted = f" (at least {least:.2f})" if least else ""
-        print(f"  {tool.name:12s} {_per_row(tool):7.1f}  {ratio:5.2f} x ours{wanted}; {same} of {rows} replies the same")
+        print(
+            f"  {tool.name:12s} {_per_row(tool):7.1f}  {ratio:5.2f} x ours{wanted}; {same} of {rows} replies the same"
+        )
         good &= least is None or ratio >= least
     for tool in (ours, *others):
         tool.close()

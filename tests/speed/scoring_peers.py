@@ -5,7 +5,7 @@
 
 * ``hf``: transformers' generate, a row at a time, pictures decoded in memory;
 * ``lmms-eval``: its model ``llava_hf`` (0.7.3), which takes one row at a time;
-* ``vlmevalkit``: its loop ``infer_data`` and its multiple-choice data set (as in ms-vlmeval 0.0.20), around a model that
+* ``vlmevalkit``: its loop ``infer_data`` and its multiple-choice data set (ms-vlmeval 0.0.20), around a model that
   calls transformers' generate. Its modules for other models and data sets are not imported: they want torchvision.
 """
 
@@ -83,11 +83,11 @@ def hf(folder: Path, table: Path) -> Callable[[], Replies]:
 
 def lmms_eval(folder: Path, table: Path) -> Callable[[], Replies]:
     """Its documents hold the picture files, as its data sets do; ``doc_to_visual`` decodes one."""
-    from lmms_eval.api.instance import Instance
-    from lmms_eval.models.simple.llava_hf import LlavaHf
-
-    model = LlavaHf(pretrained=str(folder), device="cpu", device_map="cpu", dtype="float32", batch_size=1)
-    docs = [row | {"file": base64.b64decode(row["image"])} for row in read_rows(table)]
+    instance = importlib.import_module("lmms_eval.api.instance").Instance
+    model = importlib.import_module("lmms_eval.models.simple.llava_hf").LlavaHf(
+        pretrained=str(folder), device="cpu", device_map="cpu", dtype="float32", batch_size=1
+    )
+    docs: list[dict[str, Any]] = [row | {"file": base64.b64decode(row["image"])} for row in read_rows(table)]
     model.task_dict["speed"] = {"test": docs}
 
     def visual(doc: Any) -> list[Image.Image]:
@@ -95,7 +95,7 @@ def lmms_eval(folder: Path, table: Path) -> Callable[[], Replies]:
 
     def once() -> Replies:
         requests = [
-            Instance(
+            instance(
                 request_type="generate_until",
                 arguments=(asked(doc), {"max_new_tokens": TOKENS}, visual, number, "speed", "test"),
                 idx=0,
@@ -122,11 +122,11 @@ def vlmevalkit(folder: Path, table: Path) -> Callable[[], Replies]:
     known.supported_VLM = {}
     sys.modules["vlmeval.config"] = known
     data = Path(tempfile.mkdtemp())
-    os.environ["LMUData"] = str(data)
+    os.environ["LMUData"] = str(data)  # noqa: SIM112 - its name
     shutil.copyfile(table, data / "MMBench_speed.tsv")
-    from vlmeval.dataset.image_mcq import ImageMCQDataset
-    from vlmeval.inference import infer_data
-    from vlmeval.smp import load
+    dataset = importlib.import_module("vlmeval.dataset.image_mcq").ImageMCQDataset
+    infer_data = importlib.import_module("vlmeval.inference").infer_data
+    load = importlib.import_module("vlmeval.smp").load
 
     class Wrapped:
         """What its loop asks of a model."""
@@ -157,7 +157,7 @@ def vlmevalkit(folder: Path, table: Path) -> Callable[[], Replies]:
         shutil.rmtree(data / "images", ignore_errors=True)
         out = data / "replies.pkl"
         out.unlink(missing_ok=True)
-        infer_data(model, "tiny", str(data), ImageMCQDataset("MMBench_speed"), str(out))
+        infer_data(model, "tiny", str(data), dataset("MMBench_speed"), str(out))
         return {str(index): reply for index, reply in load(str(out)).items()}
 
     return once

@@ -164,11 +164,11 @@ def _teach(model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerF
         ids = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
         logits = model(input_ids=ids["input_ids"], attention_mask=ids["attention_mask"]).logits
         last = ids["attention_mask"].sum(1) - 1
-        rows_ = torch.arange(len(last))
-        loss = sum(
-            functional.cross_entropy(logits[rows_, last - back - 1], ids["input_ids"][rows_, last - back])
-            for back in (0, 1)
+        row = torch.arange(len(last))
+        letter_loss, end_loss = (
+            functional.cross_entropy(logits[row, last - back - 1], ids["input_ids"][row, last - back])
+            for back in (1, 0)
         )
         optimizer.zero_grad()
-        torch.autograd.backward(loss)
+        torch.autograd.backward(letter_loss + end_loss)
         optimizer.step()
