@@ -91,7 +91,8 @@ def checkpoint(home: Home, name: str, *, fetch: bool) -> ScoredModel:
 def behind_address(home: Home, url: str, name: str, concurrency: int, *, partial: bool) -> ScoredModel:
     """A model behind an OpenAI-compatible address. What it has answered is kept, whatever ends a run.
 
-    With ``partial`` a question that has no reply in the end counts as wrong; otherwise the run ends with a Refusal.
+    With ``partial`` a question that has no reply in the end gets the text that the published scorer gives it, and the
+    score says so; otherwise the run ends with a Refusal.
     """
     from curator.chat_api import ChatApi, chat_address
 
@@ -156,7 +157,7 @@ class _Questions:
                 failed.append(f"index {self.sheet.questions[number].index}: {outcome}")
         if failed:
             what = f"{len(failed)} of {len(numbers)} questions have no reply; {failed[0]}"
-            way = "run the same command again (what was answered is kept), or count them as wrong with --partial"
+            way = "run the same command again (what was answered is kept), or score without them: --partial"
             raise Refusal(self.api.url.split("?")[0], what, way)
 
     def _question(self, number: int) -> Ask:

@@ -113,7 +113,7 @@ def read_score_file(path: Path) -> BenchmarkScore:
 
 
 def _as_score(result: Result, marking: Marking, lost: int) -> BenchmarkScore:
-    without = [f"partial: {lost} questions have no reply and count as wrong"] if lost else []
+    without = [f"partial: {lost} questions have no reply; scored as published: {NO_REPLY!r}"] if lost else []
     return BenchmarkScore(
         benchmark=result.benchmark,
         version=result.version,

@@ -174,7 +174,7 @@ class AnyModel:
             raise Refusal(str(self._folder), f"{what} ({reason})", way) from None
 
 
-class _Watch(LogitsProcessor):  # type: ignore[misc]
+class _Watch(LogitsProcessor):  # type: ignore[misc]  # untyped base
     """Sees the predictions of each step: holds rows to their choices, and notes which two tokens came close in."""
 
     def __init__(self, start: int, ends: int | list[int] | None, choices: Sequence[Choices]) -> None:

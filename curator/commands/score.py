@@ -34,7 +34,9 @@ _FILE = PathValue(dir_okay=False)
 )
 @click.option("--data", "table", type=_FILE, metavar="TABLE", help="Its published table; default: the one in the home.")
 @click.option("--rules", default="2024-05", show_default=True, metavar="SET", help="Rules that read the replies.")
-@click.option("--partial", is_flag=True, help="Score only the questions that have a prediction.")
+@click.option(
+    "--partial", is_flag=True, help="Score only the questions that have a prediction; at --api, whatever has a reply."
+)
 @click.option("--answers", type=_FILE, metavar="FILE", help="Write what each prediction was taken for (.jsonl).")
 @click.option(
     "--max-new-tokens", default=16, show_default=True, type=click.IntRange(1, 4096), help="Of a model's reply."

@@ -17,6 +17,7 @@ from curator.laboratory import score_file
 from curator.models import find_model
 from curator.scored_models import ScoredModel, behind_address, checkpoint, is_trial
 from curator.study_request import find_table
+from registry.catalog import Catalog
 from registry.checkpoint import DEMO_FOLDER
 from registry.errors import Refusal
 from registry.store import Home, read_record
@@ -68,6 +69,9 @@ def test_a_model_behind_an_address_is_scored_once(home: Home, tmp_path: Path) ->
     assert all(base64.b64decode(picture).startswith(b"\x89PNG") for picture in shown)
     assert {request["model"] for request in sent} == {"tiny/llava"}
     assert model.folder.parent == home.stage("models")
+    with Catalog(home.path, ["scores"]) as catalog:
+        (row,) = catalog.query("select trial, mix, benchmark, questions from scores").rows()
+    assert row == (model.folder.name, None, "mme", 16)
     assert read_record(model.folder).settings == {"api": f"{server.url}/chat/completions", "model": "tiny/llava"}
 
 
@@ -108,7 +112,7 @@ def test_a_question_without_a_reply_stops_the_score_or_counts_as_wrong(home: Hom
         assert len(server.requests) == 8 + 2
     score = found["score"]
     assert score.partial
-    assert "partial: 2 questions have no reply and count as wrong" in score.notes
+    assert "partial: 2 questions have no reply; scored as published: 'Failed to obtain answer via API.'" in score.notes
     assert [row["hit"] for row in found["rows"].values() if "yellow" in row["prompt"]] == [False, False]
 
 
