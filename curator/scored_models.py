@@ -96,7 +96,9 @@ def behind_address(home: Home, url: str, name: str, concurrency: int, *, partial
     """
     from curator.chat_api import ChatApi, chat_address
 
-    folder, record = _folder(home, name, {"api": chat_address(url), "model": name})
+    address = chat_address(url)
+    folder, record = _folder(home, name, {"api": address, "model": name})
+    record.command = f"curator score --api {address} --model {name}"
 
     def make(benches: Sequence[Bench], rules: str) -> None:
         _write_record(home, folder, record)

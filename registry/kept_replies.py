@@ -52,7 +52,7 @@ class KeptReplies:
 def kept_replies(score: Path) -> Iterator[KeptReplies]:
     """The kept replies of the score that will lie at ``score``; waits for another process that makes the same.
 
-    They are removed when the block ends with the score there; otherwise they stay for the next run.
+    They are removed when the block ends with the score there; otherwise they stay for the next run, if there are any.
     """
     path = score.with_name(f".{score.stem}.replies")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,10 +61,9 @@ def kept_replies(score: Path) -> Iterator[KeptReplies]:
         try:
             yield kept
         finally:
-            if score.is_file():
+            kept.flush()
+            if score.is_file() or not kept.said:
                 path.unlink()
-            else:
-                kept.flush()
 
 
 def _line(prompt: str, reply: str) -> bytes:

@@ -48,6 +48,12 @@ def test_a_run_that_ends_early_leaves_its_replies(score: Path) -> None:
     assert list(score.parent.iterdir()) == [score]
 
 
+def test_a_run_without_a_reply_leaves_nothing(score: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        begin_and_stop(score, {})
+    assert list(score.parent.iterdir()) == []
+
+
 def test_what_was_cut_off_is_no_reply(score: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_replies, "KEEP_SECONDS", 0.0)
     with keeping(score) as kept:
