@@ -24,6 +24,7 @@ from registry.recipe import Recipe, RecipePart
 from registry.scores import score_path
 from registry.store import COST, Home, read_record
 from registry.trial import (
+    AnswerBy,
     BenchmarkScore,
     Scale,
     Settings,
@@ -40,6 +41,7 @@ class Bench:
     table_digest: str
     max_new_tokens: int
     """Tokens that a reply may have."""
+    answer_by: AnswerBy = "generation"
 
 
 @dataclass
@@ -190,7 +192,8 @@ def mix_name(baseline: str, joined: tuple[str, ...]) -> str:
 def score_file(trial: Path, bench: Bench, rules: str) -> Path:
     """Where the score of one trial on one table lies."""
     version = load_benchmark(bench.name).VERSION
-    return score_path(trial, bench.name, version, rules, bench.table_digest, bench.max_new_tokens)
+    asked = (bench.max_new_tokens, bench.answer_by)
+    return score_path(trial, bench.name, version, rules, bench.table_digest, *asked)
 
 
 def missing_scores(trial: Path, benches: Sequence[Bench], rules: str) -> list[Bench]:

@@ -6,18 +6,16 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from curator.predictions import json_line, read_predictions
-from curator.trials import Event, Workers, score_request
 from registry.answers import check_rules
 from registry.benchmark import NOBODY, Benchmark, Index, Judged, Question, Result, check_replies, load_benchmark
 from registry.stratified import stratified
 
 if TYPE_CHECKING:
-    from curator.laboratory import Bench
+    from curator.scored_models import ScoredModel
     from registry.store import Home
-    from registry.trial import BenchmarkScore
 
 Asking = Callable[[Benchmark, Sequence[Question], Mapping[Index, str], str], Judged]
 """Benchmark, questions, replies and rule set -> what a judge says of replies."""
@@ -109,18 +107,15 @@ def write_answers(path: Path, scoring: Scoring) -> None:
     write_aside(path, b"".join(json_line(dict(sorted(row.items()))) for row in rows))
 
 
-def score_trial(home: Home, trial: Path, benches: Sequence[Bench], rules: str) -> list[BenchmarkScore]:
-    """Make the scores that are not there yet, in one trainer process, and read all of them."""
-    from curator.laboratory import missing_scores, read_score
-    from curator.output import note
+def open_model(
+    home: Home, name: str | None, api: str | None, *, dry_run: bool, api_model: str, concurrency: int, **asked: Any
+) -> ScoredModel:
+    """The model of this name, or the one behind an address, ready to be scored."""
+    from curator import scored_models
 
-    def listen(event: Event) -> None:
-        if event["event"] == "started":
-            note(f"scoring {event['label']}")
-
-    missing = missing_scores(trial, benches, rules)
-    if missing:
-        requests = [score_request(home, trial.name, trial, bench, rules) for bench in missing]
-        with Workers(count=1) as workers:
-            workers.run([requests], listen)
-    return [read_score(trial, bench, rules) for bench in benches]
+    if api is not None:
+        return scored_models.behind_address(home, api, api_model, concurrency, partial=asked["partial"])
+    assert name is not None
+    if scored_models.is_trial(home, name):
+        return scored_models.trial(home, name)
+    return scored_models.checkpoint(home, name, fetch=not dry_run)

@@ -20,7 +20,7 @@ from registry.errors import Refusal
 from registry.identity import file_digest
 from registry.recipe import load_recipe
 from registry.store import Home
-from registry.trial import DecisionRule, load_scale
+from registry.trial import AnswerBy, DecisionRule, load_scale
 
 GUIDE_BENCHMARKS = ("mme", "mmbench_dev_en", "scienceqa_test", "seedbench_img")
 """The paper's four: its guide to selection and the columns of its Table 5."""
@@ -106,7 +106,13 @@ def _rule(request: StudyRequest) -> DecisionRule:
         raise Refusal(f"decision rule, {first['loc'][0]}", first["msg"], "give another number") from None
 
 
-def find_table(home: Home, benchmark: str, table: Path | None = None, max_new_tokens: int = 16) -> Bench:
+def find_table(
+    home: Home,
+    benchmark: str,
+    table: Path | None = None,
+    max_new_tokens: int = 16,
+    answer_by: AnswerBy = "generation",
+) -> Bench:
     """The table of a benchmark: the file given, or ``<home>/benchmarks/<name>.*``; raises Refusal when absent.
 
     Where a folder is given, the table has the name under which it is published there.
@@ -123,7 +129,7 @@ def find_table(home: Home, benchmark: str, table: Path | None = None, max_new_to
             f"the table of benchmark '{benchmark}' is not there",
             f"get it with 'curator pull-benchmark {benchmark}', or name the file",
         )
-    return Bench(benchmark, found[0].resolve(), file_digest(found[0]), max_new_tokens)
+    return Bench(benchmark, found[0].resolve(), file_digest(found[0]), max_new_tokens, answer_by)
 
 
 def _candidate(home: Home, name: str, truth: str | None) -> Candidate:

@@ -61,16 +61,26 @@ def train_request(home: Home, name: str, settings: Settings, mix: Path, base: Pa
 
 def score_request(home: Home, name: str, trial: Path, bench: Bench, rules: str) -> Request:
     """Score a trial on one benchmark; ``name`` is the trial's for people."""
-    body = {
-        "do": "score",
+    body = {"do": "score", "trial": trial.name, **_asked(home, bench, rules)}
+    return Request(body, f"{name} · {bench.name}")
+
+
+def model_score_request(home: Home, model: tuple[str, str, str | None], bench: Bench, rules: str) -> Request:
+    """Score a model on one benchmark: its folder's name in ``models/``, its checkpoint, a template of ours or None."""
+    name, checkpoint, template = model
+    body = {"do": "score-model", "model": name, "checkpoint": checkpoint, "template": template}
+    return Request(body | _asked(home, bench, rules), f"{name} · {bench.name}")
+
+
+def _asked(home: Home, bench: Bench, rules: str) -> dict[str, Any]:
+    return {
         "home": str(home.path),
-        "trial": trial.name,
         "benchmark": bench.name,
         "table": str(bench.table),
         "rules": rules,
         "max_new_tokens": bench.max_new_tokens,
+        "answer_by": bench.answer_by,
     }
-    return Request(body, f"{name} · {bench.name}")
 
 
 def measure_request(

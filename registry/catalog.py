@@ -127,7 +127,7 @@ TABLES: dict[str, Table] = {
         facts.trial_rows,
     ),
     "scores": Table(
-        "one row a trial and benchmark; score is 0..100",
+        "one row a benchmark and a trial (or another model, by its folder in models/); score is 0..100",
         {
             "trial": "VARCHAR",
             "mix": "VARCHAR",

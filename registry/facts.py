@@ -186,7 +186,7 @@ def _trial_row(folder: Path, record: Row, mixes: dict[str, str]) -> Row:
 
 
 def score_rows(found: HomeFacts) -> list[Row]:
-    """One row a trial and benchmark that were scored."""
+    """One row a benchmark that a trial, or another model, was scored on."""
     fields = ("benchmark", "version", "rules", "score", "questions", "unresolved", "partial", "metrics", "breakdown")
     mixes = mix_by_content(found.home)
     rows = []
@@ -197,6 +197,10 @@ def score_rows(found: HomeFacts) -> list[Row]:
             score = _json(path)
             of_trial = {"trial": folder.name, "mix": trial["mix"], "stage": trial["stage"], "seed": trial["seed"]}
             rows.append(of_trial | {field: score.get(field) for field in fields})
+    for folder, _ in _records(found.home, "models"):
+        of_model = {"trial": folder.name, "mix": None, "stage": None, "seed": None}
+        found_scores = map(_json, sorted((folder / "scores").glob("*.json")))
+        rows.extend(of_model | {field: score.get(field) for field in fields} for score in found_scores)
     return rows
 
 

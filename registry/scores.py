@@ -1,17 +1,27 @@
-"""Where the score of a trial on a benchmark lies. Written by trainers, read by curator."""
+"""Where the score of a model on a benchmark lies. Written by trainers, read by curator."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from registry.identity import digest, short
+from registry.trial import AnswerBy
 
 
-def score_path(trial: Path, benchmark: str, version: int, rules: str, table_digest: str, max_new_tokens: int) -> Path:
-    """``<trial>/scores/<benchmark>-<d>.json``; the answers lie beside it with the ending ``.parquet``.
+def score_path(
+    model: Path,
+    benchmark: str,
+    version: int,
+    rules: str,
+    table_digest: str,
+    max_new_tokens: int,
+    answer_by: AnswerBy = "generation",
+) -> Path:
+    """``<model>/scores/<benchmark>-<d>.json``; the answers lie beside it with the ending ``.parquet``.
 
-    The digest covers what the replies and the score depend on beside the trial: scorer version, rule set,
-    table, and how long a reply may be.
+    ``model`` is the folder of a trial, or of another model (``curator.scored_models``). The digest covers what the
+    replies and the score depend on beside the model: scorer version, rule set, table, how long a reply may be, and how
+    it is found where that is not by generation.
     """
     identity = digest(
         {
@@ -21,5 +31,6 @@ def score_path(trial: Path, benchmark: str, version: int, rules: str, table_dige
             "table": table_digest,
             "max_new_tokens": max_new_tokens,
         }
+        | ({} if answer_by == "generation" else {"answer_by": answer_by})
     )
-    return trial / "scores" / f"{benchmark}-{short(identity)}.json"
+    return model / "scores" / f"{benchmark}-{short(identity)}.json"

@@ -106,14 +106,19 @@ class Runtime(StrictModel):
     log_every: int = 10
 
 
+AnswerBy = Literal["generation", "likelihood"]
+"""How a model's reply is found: the text it says, or, for multiple choice, the likeliest of the option letters."""
+
+
 class BenchmarkScore(BaseModel):
-    """``scores/<benchmark>-<d>.json``: one benchmark's result for one trial."""
+    """``scores/<benchmark>-<d>.json``: one benchmark's result for one model."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     benchmark: str
     version: int
     rules: str
+    answer_by: AnswerBy = "generation"
     table_digest: str
     """sha256 of the benchmark's table file."""
     score: float

@@ -67,12 +67,12 @@ class Group:
         return row.flatten()
 
 
-def make_groups(lengths: Tensor, bounds: Sequence[int] | None = None) -> list[Group]:
-    """Groups of contiguous samples whose ``lengths`` ascend, int64 [samples]; ``bounds`` imposes where they are cut."""
+def make_groups(lengths: Tensor) -> list[Group]:
+    """Groups of contiguous samples whose ``lengths`` ascend, int64 [samples]."""
     sizes: list[int] = lengths.tolist()
     found = []
     first = 0
-    for low, high in pairwise(bounds or split_groups(sizes)):
+    for low, high in pairwise(split_groups(sizes)):
         part = lengths[low:high]
         longest, total = sizes[high - 1], int(part.sum())
         starts = (torch.cumsum(part, 0) - part)[:, None]
@@ -109,11 +109,9 @@ class Plan:
     groups: tuple[GroupPlan, ...]
 
     @classmethod
-    def of(
-        cls, lengths: Tensor, heads: int, size: int, frequencies: Tensor, bounds: Sequence[int] | None = None
-    ) -> Plan:
+    def of(cls, lengths: Tensor, heads: int, size: int, frequencies: Tensor) -> Plan:
         """``frequencies`` [size / 2]: the decoder's rotary angles a position."""
-        groups = make_groups(lengths, bounds)
+        groups = make_groups(lengths)
         return cls(heads, size, tuple(GroupPlan.of(group, heads, size, frequencies) for group in groups))
 
 

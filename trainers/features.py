@@ -82,10 +82,14 @@ class Features:
         self._frozen = not any(parameter.requires_grad for _, parameter in parameters_of(model, "vision"))
         self._tower = tower_digest(checkpoint) if self._frozen else ""
 
-    def projected(self, images: Sequence[str]) -> Tensor:
-        """[pictures * tokens, width] for the pictures in their order; a picture named twice is computed once."""
+    def projected(self, images: Sequence[str], alone: bool = False) -> Tensor:
+        """[pictures * tokens, width] for the pictures in their order; a picture named twice is computed once.
+
+        With ``alone`` nothing is taken from what was computed in other company, whose last bits may differ.
+        """
         unique = list(dict.fromkeys(images))
-        outputs = self._frozen_outputs(unique) if self._frozen else self._tower_outputs(unique)
+        remembers = self._frozen and not alone
+        outputs = self._frozen_outputs(unique) if remembers else self._tower_outputs(unique)
         projected: Tensor = self._model.multi_modal_projector(outputs)
         if len(unique) != len(images):
             where = {image: number for number, image in enumerate(unique)}

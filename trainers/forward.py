@@ -6,6 +6,7 @@ and transformers' own forward with a block-diagonal mask for all others.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -43,13 +44,19 @@ class Network:
         return out
 
     def embed(self, step: Step) -> Tensor:
-        """[tokens, width]: word embeddings, with picture features in the pictures' places."""
-        ids = torch.from_numpy(step.ids)
+        """[tokens, width] of a step."""
+        return self.embed_ids(torch.from_numpy(step.ids), step.images)
+
+    def embed_ids(self, ids: Tensor, images: Sequence[str], alone: bool = False) -> Tensor:
+        """[tokens, width]: word embeddings, with picture features in the pictures' places.
+
+        With ``alone`` the pictures are computed by themselves, whatever was computed before.
+        """
         words = self.words(ids)
-        if not step.images:
+        if not images:
             return words
         places = (ids == self.checkpoint.tokens.image_id).nonzero().flatten()
-        return words.index_copy(0, places, self._features.projected(step.images).to(words.dtype))
+        return words.index_copy(0, places, self._features.projected(images, alone).to(words.dtype))
 
     def logits(self, step: Step, wanted: Tensor) -> Tensor:
         """[wanted, vocabulary] predictions after the tokens whose numbers are ``wanted`` (ascending)."""

@@ -114,12 +114,6 @@ def layers_of(weights: list[Tensor], geometry: Geometry) -> Iterator[Layer]:
         )
 
 
-def inference_layers(decoder: Any, geometry: Geometry) -> list[Layer]:
-    """The decoder's layers with their norms folded in, without gradients."""
-    with torch.no_grad():
-        return list(layers_of(weights_of(decoder), geometry))
-
-
 def unit(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """``x`` scaled to a root mean square of one, and the scale of each token [tokens, 1]."""
     scale = torch.linalg.vecdot(x, x).div_(x.shape[-1]).add_(eps).rsqrt_()[:, None]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from registry.trial import Runtime, Settings, Stage
+from registry.trial import AnswerBy, Runtime, Settings, Stage
 from registry.yaml_file import StrictModel
 
 
@@ -31,16 +31,33 @@ class TrainRequest(Request):
     """Folder of the base checkpoint."""
 
 
-class ScoreRequest(Request):
-    """Score a trial on a benchmark."""
+class Asked(Request):
+    """A benchmark that a model is asked."""
 
-    trial: str
-    """Folder name of the trial."""
     benchmark: str
     table: str
     """Path of the benchmark's published table."""
     rules: str
     max_new_tokens: int = Field(default=16, ge=1)
+    answer_by: AnswerBy = "generation"
+
+
+class ScoreRequest(Asked):
+    """Score a trial on a benchmark."""
+
+    trial: str
+    """Folder name of the trial."""
+
+
+class ModelScoreRequest(Asked):
+    """Score a model that is no trial."""
+
+    model: str
+    """Folder name, in the home's ``models/``, where its scores go."""
+    checkpoint: str
+    """Folder of its files."""
+    template: str | None = None
+    """Chat template of ours that it is asked in; None: that of its own processor."""
 
 
 class SampleFile(StrictModel):

@@ -1,185 +1,158 @@
-"""A trial's replies to a benchmark, and their score by the published rules.
+"""A model's replies to a benchmark, and their score by the published rules.
 
-Written beside the trial's record (aside, then renamed; the score file last), so a score that is there is whole and is
-never made again.
+Written beside the record of the trial or the model (aside, then renamed; the score file last), so a score that is there
+is whole and is never made again; replies are kept as they come (``registry.kept_replies``).
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from registry.answers import check_rules
-from registry.benchmark import Benchmark, Index, Question, Result, load_benchmark
+from registry.benchmark import Question, load_benchmark
 from registry.checkpoint import CHECKPOINT
 from registry.errors import Refusal
-from registry.identity import digest, file_digest
+from registry.identity import file_digest
 from registry.sample import make_message
 from registry.scores import score_path
-from registry.store import Home, dump_json, read_record, write_aside
+from registry.sheet import Ask, Batches, Marking, Sheet, Tell, make_score, read_score_file, read_sheet
+from registry.store import Home, read_record
 from registry.trial import BenchmarkScore, Settings
+from trainers.any_model import AnyModel
 from trainers.chat import Template, template
 from trainers.features import Features
 from trainers.forward import Network
-from trainers.generate import Prompt, replies
+from trainers.generate import reply_batches
 from trainers.model import Checkpoint, freeze
-from trainers.requests import ScoreRequest
-from trainers.train import Tell, prepare_torch
+from trainers.requests import Asked, ModelScoreRequest, ScoreRequest
+from trainers.sharing import Prompt
+from trainers.tokens import Encoded
+from trainers.train import prepare_torch
 from trainers.workshop import Workshop
-
-CHUNK = 512
-"""Prompts answered between two reports of progress."""
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A benchmark's questions in tokens of one model: the same for every trial of a process."""
-
-    questions: list[Question]
-    texts: list[str]
-    """What the model reads, template included."""
-    prompts: list[Prompt]
-    pictures: dict[str, bytes] = field(repr=False)
-    """sha256 -> file bytes."""
-
-    def read(self, sha256: str) -> bytes:
-        """Bytes of a question's picture."""
-        return self.pictures[sha256]
 
 
 def score_trial(workshop: Workshop, request: ScoreRequest, tell: Tell) -> tuple[BenchmarkScore, bool]:
     """Score unless it is there. ``(score, whether it was there)``."""
-    rules, name, table = request.rules, request.benchmark, Path(request.table)
-    check_rules(rules)
-    benchmark = load_benchmark(name)
-    folder = _trial_folder(Home(Path(request.home)), request.trial)
+    folder = _folder(request, "trials", request.trial)
     settings = Settings.model_validate(read_record(folder).settings)
+    form = template(settings.stage.template)
+    return _score(workshop, request, folder, (folder / CHECKPOINT, form), tell)
+
+
+def score_model(workshop: Workshop, request: ModelScoreRequest, tell: Tell) -> tuple[BenchmarkScore, bool]:
+    """The same for a model that is no trial: asked in a template of ours, or in that of its own processor."""
+    folder = _folder(request, "models", request.model)
+    read_record(folder)
+    form = template(request.template) if request.template is not None else None
+    return _score(workshop, request, folder, (Path(request.checkpoint), form), tell)
+
+
+def _folder(request: Asked, stage: str, name: str) -> Path:
+    if Path(name).name != name:
+        raise Refusal(f"'{name}'", "is not a folder name", f"name a folder of the home's {stage}/")
+    return Home(Path(request.home)).stage(stage) / name
+
+
+def _score(
+    workshop: Workshop, request: Asked, folder: Path, model: tuple[Path, Template | None], tell: Tell
+) -> tuple[BenchmarkScore, bool]:
+    check_rules(request.rules)
+    benchmark = load_benchmark(request.benchmark)
+    table = Path(request.table)
     if not table.is_file():
         raise Refusal(str(table), "there is no such benchmark table", "give the published TSV file")
-    table_digest = file_digest(table)
-    path = score_path(folder, name, benchmark.VERSION, rules, table_digest, request.max_new_tokens)
+    marking = Marking(benchmark, request.rules, file_digest(table), request.answer_by)
+    identity = (request.benchmark, benchmark.VERSION, request.rules, marking.table_digest)
+    path = score_path(folder, *identity, request.max_new_tokens, request.answer_by)
     if path.is_file():
-        return BenchmarkScore.model_validate_json(path.read_bytes()), True
+        return read_score_file(path), True
     prepare_torch(request.runtime)
-    checkpoint = workshop.checkpoint(folder / CHECKPOINT)
-    freeze(checkpoint, [])
-    form = _form(settings, request.trial)
-    key = f"sheet {name} {table_digest} {form.name} {workshop.tokens_key(checkpoint)}"
-    sheet = workshop.remember(key, lambda: _sheet(benchmark, table, form, checkpoint))
-    said = _answers(workshop, checkpoint, sheet, form, request.max_new_tokens, tell)
-    result = benchmark.score(sheet.questions, said, rules)
-    score = _as_score(result, table_digest)
-    write_aside(path.with_suffix(".parquet"), _answer_rows(sheet, said, result))
-    write_aside(path, dump_json(score.model_dump(mode="json")))
-    return score, False
+    key = f"sheet {request.benchmark} {marking.table_digest}"
+    sheet = workshop.remember(key, lambda: read_sheet(benchmark, table))
+    texts, ask = _asker(workshop, request, key, sheet, *model)
+    return make_score(path, sheet, texts, ask, marking, tell), False
 
 
-def _trial_folder(home: Home, name: str) -> Path:
-    if Path(name).name != name:
-        raise Refusal(f"trial '{name}'", "is not a folder name", "name a folder of the home's trials/")
-    return home.stage("trials") / name
-
-
-def _form(settings: Settings, trial: str) -> Template:
-    form = template(settings.stage.template)
+def _asker(
+    workshop: Workshop, request: Asked, key: str, sheet: Sheet, checkpoint: Path, form: Template | None
+) -> tuple[list[str], Ask]:
+    """What the model reads of each question, and how it is asked."""
+    if form is None:
+        model = AnyModel(checkpoint)
+        texts = [model.prompt(text, len(images)) for text, images in zip(sheet.asked, sheet.images, strict=True)]
+        return texts, lambda numbers: model.ask(sheet, texts, numbers, request)
     if not form.asks:
         what = f"was trained with template '{form.name}', which has no place for a question"
-        raise Refusal(f"trial '{trial}'", what, "score a trial of a later stage")
-    return form
+        raise Refusal(str(checkpoint), what, "score a model of a later stage, or name another template")
+    own = OwnModel(workshop, checkpoint, form, f"{key} {form.name}")
+    texts = workshop.remember(own.key, lambda: own.prompts(sheet))
+    return texts, lambda numbers: own.ask(sheet, texts, numbers, request)
 
 
-def _sheet(benchmark: Benchmark, table: Path, form: Template, checkpoint: Checkpoint) -> Sheet:
-    """Read a table once: questions, prompts, pictures."""
-    questions = list(benchmark.questions(table))
-    pictures: dict[str, bytes] = {}
-    images = _pictures(questions, pictures)
-    asked = [benchmark.prompt(question) for question in questions]
-    texts = [form.prompt([make_message("user", text, len(found))]) for text, found in zip(asked, images, strict=True)]
-    encoded = checkpoint.tokens.encode_prompts(texts, checkpoint.image_tokens)
-    prompts = [Prompt(tokens, found) for tokens, found in zip(encoded, images, strict=True)]
-    return Sheet(questions, texts, prompts, pictures)
+@dataclass(frozen=True)
+class OwnModel:
+    """A LLaVA checkpoint that is asked in one of our templates."""
 
+    workshop: Workshop
+    folder: Path
+    form: Template
+    key: str
+    """Names the sheet and the template in the memory of the process."""
 
-def _pictures(questions: Sequence[Question], into: dict[str, bytes]) -> list[tuple[str, ...]]:
-    """sha256 of each question's picture; a picture that several questions share is read once."""
-    known: dict[str, str] = {}
-    found: list[tuple[str, ...]] = []
-    for question in questions:
-        if question.image_key and question.image_key not in known:
-            data = _decode(question)
-            sha256 = hashlib.sha256(data).hexdigest()
-            into[sha256] = data
-            known[question.image_key] = sha256
-        found.append((known[question.image_key],) if question.image_key else ())
-    return found
+    def prompts(self, sheet: Sheet) -> list[str]:
+        """What the model reads, template included."""
+        return [self._text(text, images) for text, images in zip(sheet.asked, sheet.images, strict=True)]
 
-
-def _decode(question: Question) -> bytes:
-    try:
-        return base64.b64decode(question.image_base64 or "", validate=False)
-    except (binascii.Error, ValueError):
-        where = f"question {question.index}"
-        raise Refusal(where, "its picture is not base64", "get the table again and compare its md5") from None
-
-
-def _answers(
-    workshop: Workshop, checkpoint: Checkpoint, sheet: Sheet, form: Template, max_new_tokens: int, tell: Tell
-) -> dict[Index, str]:
-    network = Network(checkpoint, Features(checkpoint, sheet.read, workshop.pictures))
-    stop = checkpoint.tokens.single(form.stop)
-    said: dict[Index, str] = {}
-    for start in range(0, len(sheet.prompts), CHUNK):
-        part = sheet.prompts[start : start + CHUNK]
-        for number, reply in enumerate(replies(network, part, stop, max_new_tokens)):
-            said[sheet.questions[start + number].index] = checkpoint.tokens.decode(reply).strip()
-        tell({"event": "progress", "step": start + len(part), "steps": len(sheet.prompts)})
-    return said
-
-
-def _as_score(result: Result, table_digest: str) -> BenchmarkScore:
-    return BenchmarkScore(
-        benchmark=result.benchmark,
-        version=result.version,
-        rules=result.rules,
-        table_digest=table_digest,
-        score=result.score,
-        metrics=result.metrics,
-        breakdown=result.breakdown,
-        items=result.items,
-        strata=result.strata,
-        partial=result.partial,
-        questions=len(result.answers),
-        unresolved=result.unresolved,
-        notes=result.notes,
-    )
-
-
-def _answer_rows(sheet: Sheet, said: dict[Index, str], result: Result) -> bytes:
-    """The replies as parquet: index, prompt digest, reply, what it was taken for, whether it was right, group."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    taken = {answer.index: answer for answer in result.answers}
-    rows: list[dict[str, Any]] = []
-    for question, text, prompt in zip(sheet.questions, sheet.texts, sheet.prompts, strict=True):
-        answer = taken.get(question.index)
-        rows.append(
-            {
-                "index": str(question.index),
-                "prompt": digest([text, *prompt.images]),
-                "reply": said[question.index],
-                "extracted": answer.extracted if answer else None,
-                "hit": answer.hit if answer else None,
-                "group": question.group,
-            }
+    def ask(self, sheet: Sheet, texts: Sequence[str], numbers: list[int], request: Asked) -> Batches:
+        """Replies to the questions of these numbers."""
+        checkpoint = self.workshop.checkpoint(self.folder)
+        freeze(checkpoint, [])
+        network = Network(checkpoint, Features(checkpoint, sheet.read, self.workshop.pictures))
+        tokens = self.workshop.remember(
+            f"{self.key} {self.workshop.tokens_key(checkpoint)}",
+            lambda: checkpoint.tokens.encode_prompts(texts, checkpoint.image_tokens),
         )
-    kinds = [(name, pa.bool_() if name == "hit" else pa.string()) for name in rows[0]]
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(kinds)), buffer, compression="zstd")
-    return buffer.getvalue()
+        letters = self._letters(checkpoint, sheet, texts, numbers) if request.answer_by == "likelihood" else {}
+        prompts = [Prompt(tokens[n], sheet.images[n], tuple(letters.get(n, {}))) for n in numbers]
+        stop = checkpoint.tokens.single(self.form.stop)
+        for batch in reply_batches(network, prompts, stop, request.max_new_tokens):
+            yield {
+                numbers[place]: letters[numbers[place]][reply[0]]
+                if numbers[place] in letters
+                else checkpoint.tokens.decode(reply).strip()
+                for place, reply in batch
+            }
+
+    def _text(self, text: str, images: tuple[str, ...], reply: str | None = None) -> str:
+        asked = make_message("user", text, len(images))
+        if reply is None:
+            return self.form.prompt([asked])
+        return self.form.render([asked, make_message("assistant", reply)]).text
+
+    def _letters(
+        self, checkpoint: Checkpoint, sheet: Sheet, texts: Sequence[str], numbers: list[int]
+    ) -> dict[int, dict[int, str]]:
+        """Question -> the token each option's letter begins with -> the letter, for questions with options."""
+        found: dict[int, dict[int, str]] = {}
+        known: dict[str, int] = {}
+        for number in numbers:
+            question: Question = sheet.questions[number]
+            for letter in question.options if len(question.options) > 1 else ():
+                if letter not in known:
+                    known[letter] = self._first_token(checkpoint, texts[number], sheet, number, letter)
+                found.setdefault(number, {})[known[letter]] = letter
+            if len(found.get(number, {})) < len(question.options) > 1:
+                what = "begins the letters of two options with the same token"
+                raise Refusal(str(self.folder), what, "score it without --answer-by likelihood")
+        return found
+
+    def _first_token(self, checkpoint: Checkpoint, prompt: str, sheet: Sheet, number: int, letter: str) -> int:
+        whole = self._text(sheet.asked[number], sheet.images[number], letter)
+        asked: Encoded
+        asked, replied = checkpoint.tokens.encode_prompts([prompt, whole], checkpoint.image_tokens)
+        if replied.ids[: len(asked)].tolist() != asked.ids.tolist():
+            what = "joins the end of the question and the option's letter in one token"
+            raise Refusal(str(self.folder), what, "score it without --answer-by likelihood")
+        return int(replied.ids[len(asked)])

@@ -23,8 +23,8 @@ from pydantic import ValidationError
 from registry.errors import Refusal, did_you_mean
 from trainers.base_build import build_base
 from trainers.measure import measure_files
-from trainers.requests import BaseRequest, MeasureRequest, Request, ScoreRequest, TrainRequest
-from trainers.score import score_trial
+from trainers.requests import BaseRequest, MeasureRequest, ModelScoreRequest, Request, ScoreRequest, TrainRequest
+from trainers.score import score_model, score_trial
 from trainers.train import train
 from trainers.workshop import Workshop
 
@@ -44,6 +44,7 @@ class Server:
         self._kinds: dict[str, tuple[type[Request], Callable[[Any], Event]]] = {
             "train": (TrainRequest, self._train),
             "score": (ScoreRequest, self._score),
+            "score-model": (ModelScoreRequest, self._score_model),
             "base": (BaseRequest, self._base),
             "measure": (MeasureRequest, self._measure),
         }
@@ -93,6 +94,10 @@ class Server:
     def _score(self, request: ScoreRequest) -> Event:
         score, cached = score_trial(self._workshop, request, self._progress(request))
         return {"folder": request.trial, "cached": cached, "score": score.score}
+
+    def _score_model(self, request: ModelScoreRequest) -> Event:
+        score, cached = score_model(self._workshop, request, self._progress(request))
+        return {"folder": request.model, "cached": cached, "score": score.score}
 
     def _base(self, request: BaseRequest) -> Event:
         digest = build_base(self._workshop, request, self._progress(request))

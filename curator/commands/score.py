@@ -22,7 +22,7 @@ _OF_PREDICTIONS = ("partial", "limit", "answers", "export", "judge_replies", "ju
 
 
 @click.command(name="score")
-@click.argument("trial", required=False)
+@click.argument("model", metavar="[TRIAL|CHECKPOINT]", required=False)
 @click.option("--predictions", type=_FILE, metavar="FILE", help="Replies to score: .jsonl, .tsv or .xlsx.")
 @click.option(
     "--judge-replies",
@@ -39,10 +39,14 @@ _OF_PREDICTIONS = ("partial", "limit", "answers", "export", "judge_replies", "ju
     metavar="VARIABLE",
     help="Variable of the environment that holds the key to it.",
 )
-@click.option("--benchmark", "benchmarks", multiple=True, metavar="NAME", help="Benchmark (repeat for a trial).")
+@click.option(
+    "--benchmark", "--benchmarks", "benchmarks", multiple=True, metavar="NAME", help="Benchmark (repeat for a model)."
+)
 @click.option("--data", "table", type=_FILE, metavar="TABLE", help="Its published table; default: the one in the home.")
 @click.option("--rules", default="2024-05", show_default=True, metavar="SET", help="Rules that read the replies.")
-@click.option("--partial", is_flag=True, help="Score only the questions that have a prediction.")
+@click.option(
+    "--partial", is_flag=True, help="Score only the questions that have a prediction; at --api, whatever has a reply."
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Score only so many questions, evenly drawn.")
 @click.option("--answers", type=_FILE, metavar="FILE", help="Write what each prediction was taken for (.jsonl).")
 @click.option(
@@ -52,13 +56,29 @@ _OF_PREDICTIONS = ("partial", "limit", "answers", "export", "judge_replies", "ju
     help="Write the predictions as VLMEvalKit (.xlsx, .tsv) or lmms-eval (.jsonl) does.",
 )
 @click.option(
-    "--max-new-tokens", default=16, show_default=True, type=click.IntRange(1, 4096), help="Of a trial's reply."
+    "--max-new-tokens", default=16, show_default=True, type=click.IntRange(1, 4096), help="Of a model's reply."
+)
+@click.option(
+    "--answer-by",
+    default="generation",
+    show_default=True,
+    type=click.Choice(["generation", "likelihood"]),
+    help="How a model answers multiple choice: by what it says, or by the likeliest option letter.",
+)
+@click.option("--api", metavar="URL", help="Ask a model behind an OpenAI-compatible address (vLLM …).")
+@click.option("--model", "api_model", metavar="NAME", help="What the server at --api calls the model.")
+@click.option(
+    "--concurrency", default=8, show_default=True, type=click.IntRange(1, 256), help="Questions under way at --api."
 )
 @dry_run_option
 @json_option
 @home_option
-def command(trial: str | None, predictions: Path | None, **asked: Any) -> None:
-    r"""Score a TRIAL of the data home, or a file of predictions, on published benchmarks.
+def command(model: str | None, predictions: Path | None, api: str | None, **asked: Any) -> None:
+    r"""Score a model, or a file of predictions, on published benchmarks.
+
+    A model is a TRIAL of the data home, a CHECKPOINT (a folder, or org/name@revision on the Hub, of any model that
+    transformers turns pictures and text into text with; '#vicuna_v1' behind it asks it in a template of ours), or one
+    behind an address (--api). A run that is killed goes on where it was; scores are kept in the home, and made once.
 
     Predictions need no model: whatever produced them, they are read by the rules of the scorer behind most published
     figures (--rules names its version). They may be JSON lines with index and prediction, VLMEvalKit's own files or
@@ -67,15 +87,19 @@ def command(trial: str | None, predictions: Path | None, **asked: Any) -> None:
     \b
     Examples:
       curator score demo-baseline-s0 --benchmark mme
+      curator score llava-hf/llava-1.5-7b-hf@b234b804 --benchmark mme --benchmark mmbench_dev_en
+      curator score --api http://localhost:8000/v1 --model llava --benchmark mme
       curator score --predictions replies.jsonl --data MMBench_DEV_EN.tsv --benchmark mmbench_dev_en --json
       curator score --predictions replies.jsonl --data LLaVABench.tsv --benchmark llavabench --judge-replies said.jsonl
     """
-    if (trial is None) == (predictions is None):
-        raise click.UsageError("Give either a TRIAL or --predictions FILE.")
+    if sum(given is not None for given in (model, predictions, api)) != 1:
+        raise click.UsageError("Give one of TRIAL or CHECKPOINT, --predictions FILE, --api URL.")
+    if (api is None) != (asked["api_model"] is None):
+        raise click.UsageError("--api URL and --model NAME go together.")
     if predictions is not None:
         _score_predictions(predictions, **asked)
-    elif trial is not None:
-        _score_trial(trial, **asked)
+    else:
+        _score_model(model, api, **asked)
 
 
 def _score_predictions(
@@ -139,31 +163,36 @@ def _table_of_home(home: Path, benchmark: str) -> Path:
     return find_table(Home.default(home), benchmark).table
 
 
-def _score_trial(
-    trial: str, benchmarks: Sequence[str], table: Path | None, rules: str, home: Path, max_new_tokens: int, **asked: Any
+def _score_model(
+    model: str | None,
+    api: str | None,
+    benchmarks: Sequence[str],
+    table: Path | None,
+    rules: str,
+    home: Path,
+    **asked: Any,
 ) -> None:
     if not benchmarks or (table is not None and len(benchmarks) > 1):
         raise click.UsageError("Give --benchmark NAME; with --data TABLE exactly one.")
-    given = [name for name in _OF_PREDICTIONS if asked[name]]
+    given = [name for name in _OF_PREDICTIONS if asked[name] and not (name == "partial" and api is not None)]
     if given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise click.UsageError(f"{options}: go with --predictions.")
-    from curator.laboratory import missing_scores
-    from curator.score import score_trial
+    if api is not None and asked["answer_by"] != "generation":
+        raise click.UsageError("--answer-by likelihood needs the model itself, not an address.")
+    from curator.score import open_model
     from curator.study_request import find_table
     from registry.answers import check_rules
-    from registry.store import Home, find_folder
+    from registry.store import Home
 
     opened = Home.default(home)
-    from pathlib import Path
-
-    folder = find_folder(opened, "trials", Path(trial).name)
-    benches = [find_table(opened, name, table, max_new_tokens) for name in benchmarks]
+    benches = [find_table(opened, name, table, asked["max_new_tokens"], asked["answer_by"]) for name in benchmarks]
     check_rules(rules)
+    found = open_model(opened, model, api, **asked)
     if asked["dry_run"]:
-        _print_plan(folder, [bench.name for bench in missing_scores(folder, benches, rules)], asked["as_json"])
+        _print_plan(found.folder, found.missing(benches, rules), asked["as_json"])
         return
-    _print_scores(folder, score_trial(opened, folder, benches, rules), asked["as_json"])
+    _print_scores(found.folder, found.score(benches, rules), asked["as_json"])
 
 
 def _print_result(result: Result, as_json: bool) -> None:
@@ -182,16 +211,21 @@ def _print_result(result: Result, as_json: bool) -> None:
     print_table(("kind", "name", "figure"), figures)
 
 
-def _print_plan(trial: Path, missing: Sequence[str], as_json: bool) -> None:
+def _print_plan(model: Path, missing: Sequence[str], as_json: bool) -> None:
     from curator.output import print_fields, print_json
 
+    kind = _kind(model)
     if as_json:
-        print_json({"trial": trial.name, "to_score": list(missing)})
+        print_json({kind: model.name, "to_score": list(missing)})
         return
-    print_fields([("trial", trial.name), ("to score", ", ".join(missing) or "nothing: every score is there")])
+    print_fields([(kind, model.name), ("to score", ", ".join(missing) or "nothing: every score is there")])
 
 
-def _print_scores(trial: Path, scores: Sequence[BenchmarkScore], as_json: bool) -> None:
+def _kind(model: Path) -> str:
+    return "trial" if model.parent.name == "trials" else "model"
+
+
+def _print_scores(model: Path, scores: Sequence[BenchmarkScore], as_json: bool) -> None:
     from curator.output import note, print_json, print_table
 
     for score in scores:
@@ -199,7 +233,7 @@ def _print_scores(trial: Path, scores: Sequence[BenchmarkScore], as_json: bool) 
             note(f"note: {score.benchmark}: {line}")
     if as_json:
         shown = [score.model_dump(mode="json", exclude={"items", "strata"}) for score in scores]
-        print_json({"trial": trial.name, "scores": shown})
+        print_json({_kind(model): model.name, "scores": shown})
         return
     rows = [
         (score.benchmark, score.rules, round(score.score, 2), score.questions, score.unresolved) for score in scores

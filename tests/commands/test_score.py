@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -72,19 +73,21 @@ def test_the_text_form_has_the_figures_and_notes_go_to_stderr(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        ([], 2, "Give either a TRIAL or --predictions"),
-        (["t", "--predictions", "replies.jsonl"], 2, "Give either a TRIAL or --predictions"),
+        ([], 2, "Give one of TRIAL or CHECKPOINT, --predictions"),
+        (["t", "--predictions", "replies.jsonl"], 2, "Give one of TRIAL or CHECKPOINT, --predictions"),
         (["--predictions", "replies.jsonl"], 2, "needs one --benchmark NAME"),
         (["t"], 2, "Give --benchmark NAME"),
         (["t", "--benchmark", "mme", "--partial"], 2, "--partial: go with --predictions"),
         (["t", "--benchmark", "mme", "--limit", "3", "--judge", "u"], 2, "--limit, --judge: go with --predictions"),
         (["--predictions", "replies.jsonl", "--benchmark", "mme", "--judge", "u"], 2, "--judge URL with --judge-model"),
-        (["t", "--benchmark", "mme"], 1, "trials 't'"),
-        (
-            ["--predictions", "absent.jsonl", "--benchmark", "mme", "--data", str(ARTEFACTS / "mme.tsv")],
-            1,
-            "absent.jsonl",
-        ),
+        (["t", "--benchmark", "mme"], 1, "the table of benchmark 'mme' is not there"),
+        (["t", "--benchmark", "mme", "--data", "mme.tsv"], 1, "trials 't'"),
+        (["./t", "--benchmark", "mme", "--data", "mme.tsv"], 1, "has no safetensors weights"),
+        (["--api", "http://127.0.0.1:1/v1", "--benchmark", "mme"], 2, "--api URL and --model NAME go together"),
+        (["t", "--model", "x", "--benchmark", "mme"], 2, "--api URL and --model NAME go together"),
+        (["t", "--api", "http://127.0.0.1:1", "--model", "x"], 2, "Give one of"),
+        (["--api", "ftp://x", "--model", "x", "--benchmark", "mme", "--data", "mme.tsv"], 1, "is no http address"),
+        (["--predictions", "absent.jsonl", "--benchmark", "mme", "--data", "mme.tsv"], 1, "absent.jsonl"),
         (["--predictions", "replies.jsonl", "--benchmark", "mme", "--data", "absent.tsv"], 1, "absent.tsv"),
         (["--predictions", "replies.jsonl", "--benchmark", "mne", "--data", "x"], 1, "did you mean 'mme'?"),
         (["--predictions", "replies.jsonl", "--benchmark", "mme", "--data", "x", "--rules", "2024"], 1, "rules '2024'"),
@@ -94,8 +97,9 @@ def test_what_is_asked_wrongly_is_refused_without_a_traceback(
     tmp_path: Path, arguments: list[str], status: int, message: str
 ) -> None:
     predictions_of("mme", tmp_path)
+    shutil.copyfile(ARTEFACTS / "mme.tsv", tmp_path / "mme.tsv")
     done = curator(tmp_path, *arguments)
-    assert done.returncode == status
+    assert done.returncode == status, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""

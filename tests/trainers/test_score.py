@@ -12,10 +12,10 @@ import pytest
 from registry.errors import Refusal
 from registry.identity import file_digest
 from registry.scores import score_path
+from registry.sheet import ANSWER_COLUMNS
 from registry.trial import BenchmarkScore
 from tests.trainers.conftest import Toy
 from tests.trainers.toy import COLOURS, ignore, picture, train_request
-from trainers import score as scoring
 from trainers.requests import ScoreRequest
 from trainers.score import score_trial
 from trainers.train import train
@@ -74,7 +74,11 @@ def test_replies_are_kept_with_what_they_were_taken_for(toy: Toy, trial: Path, t
     rows = pq.read_table(stored.with_suffix(".parquet")).to_pylist()
     assert [row["index"] for row in rows] == [str(number) for number in range(10)]
     assert {row["extracted"] for row in rows} <= {"Yes", "No", "Unknown"}
-    assert len({row["prompt"] for row in rows}) == 10
+    assert len({row["prompt_digest"] for row in rows}) == 10
+    assert rows[0]["prompt"] == "USER: <image>\nIs it red? Please answer yes or no. ASSISTANT:"
+    assert len({row["image"] for row in rows}) == 5
+    assert [row["answer"] for row in rows] == ["Yes", "No"] * 5
+    assert list(rows[0]) == list(ANSWER_COLUMNS)
     assert all(row["hit"] == (row["extracted"] == ("No" if n % 2 else "Yes")) for n, row in enumerate(rows))
 
 
@@ -97,7 +101,7 @@ def test_a_score_that_was_cut_off_is_not_there(
         raise OSError("no space")
 
     with monkeypatch.context() as patched:
-        patched.setattr(scoring, "dump_json", fail)
+        patched.setattr("registry.sheet.dump_json", fail)
         with pytest.raises(OSError, match="no space"):
             score_trial(toy.workshop, request(toy, trial, path), ignore)
     assert score_trial(toy.workshop, request(toy, trial, path), ignore)[1] is False

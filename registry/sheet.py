@@ -1,0 +1,174 @@
+"""A benchmark's questions as they are put to a model, and the answers as they are kept. No torch.
+
+Light: texts and digests of the pictures; a picture is read from the table when a model is about to look at it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from registry.benchmark import Benchmark, Index, Question, Result
+from registry.errors import Refusal
+from registry.identity import digest
+from registry.kept_replies import kept_replies
+from registry.store import dump_json, write_aside
+from registry.trial import AnswerBy, BenchmarkScore
+
+NO_REPLY = "Failed to obtain answer via API."
+"""Stands for the reply of a server that gave none, as published (``registry.answers`` knows it)."""
+
+Batches = Iterator[Mapping[int, str]]
+Ask = Callable[[list[int]], Batches]
+"""Numbers of questions -> their replies, a batch at a time, each question once."""
+Tell = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The questions of a table and what a model is asked."""
+
+    questions: list[Question]
+    asked: list[str]
+    """The text part of each user's turn."""
+    images: list[tuple[str, ...]]
+    """sha256 of each question's pictures, which stand before its text."""
+    holders: dict[str, Question] = field(repr=False)
+    """sha256 -> a question that has the picture."""
+
+    def read(self, sha256: str) -> bytes:
+        """Bytes of a picture, read now."""
+        return _decode(self.holders[sha256])
+
+
+def read_sheet(benchmark: Benchmark, table: Path) -> Sheet:
+    """Read a table; a picture that several questions share is looked at once."""
+    questions = list(benchmark.questions(table))
+    holders: dict[str, Question] = {}
+    known: dict[str, str] = {}
+    images: list[tuple[str, ...]] = []
+    for question in questions:
+        if question.image_key and question.image_key not in known:
+            sha256 = hashlib.sha256(_decode(question)).hexdigest()
+            known[question.image_key] = sha256
+            holders.setdefault(sha256, question)
+        images.append((known[question.image_key],) if question.image_key else ())
+    return Sheet(questions, [benchmark.prompt(question) for question in questions], images, holders)
+
+
+def _decode(question: Question) -> bytes:
+    try:
+        return base64.b64decode(question.image_base64 or "", validate=False)
+    except binascii.Error:
+        where = f"picture of question {question.index}"
+        raise Refusal(where, "is not base64", "fetch the table again and compare its md5") from None
+
+
+@dataclass(frozen=True)
+class Marking:
+    """How replies become a score."""
+
+    benchmark: Benchmark
+    rules: str
+    table_digest: str
+    answer_by: AnswerBy
+
+
+def make_score(
+    path: Path, sheet: Sheet, texts: Sequence[str], ask: Ask, marking: Marking, tell: Tell
+) -> BenchmarkScore:
+    """Ask what is not answered yet, and write answers and score (last), each whole or not there.
+
+    ``texts`` is what the model reads of each question. Questions that read the same are asked once. Of two processes
+    that make the same score one waits, and finds it there.
+    """
+    prompts = [digest([text, *images]) for text, images in zip(texts, sheet.images, strict=True)]
+    with kept_replies(path) as kept:
+        if path.is_file():
+            return read_score_file(path)
+        first = {prompt: number for number, prompt in reversed(list(enumerate(prompts)))}
+        missing = sorted(number for prompt, number in first.items() if prompt not in kept.said)
+        done = len(first) - len(missing)
+        for batch in ask(missing) if missing else ():
+            kept.add({prompts[number]: reply for number, reply in batch.items()})
+            done += len(batch)
+            tell({"event": "progress", "step": done, "steps": len(first)})
+        said = {q.index: kept.said[prompt] for q, prompt in zip(sheet.questions, prompts, strict=True)}
+        result = marking.benchmark.score(sheet.questions, said, marking.rules)
+        score = _as_score(result, marking, lost=sum(reply == NO_REPLY for reply in said.values()))
+        write_aside(path.with_suffix(".parquet"), _answer_rows(sheet, texts, prompts, said, result))
+        write_aside(path, dump_json(score.model_dump(mode="json")))
+        return score
+
+
+def read_score_file(path: Path) -> BenchmarkScore:
+    """A score that is there."""
+    return BenchmarkScore.model_validate_json(path.read_bytes())
+
+
+def _as_score(result: Result, marking: Marking, lost: int) -> BenchmarkScore:
+    without = [f"partial: {lost} questions have no reply; scored as published: {NO_REPLY!r}"] if lost else []
+    return BenchmarkScore(
+        benchmark=result.benchmark,
+        version=result.version,
+        rules=result.rules,
+        answer_by=marking.answer_by,
+        table_digest=marking.table_digest,
+        score=result.score,
+        metrics=result.metrics,
+        breakdown=result.breakdown,
+        items=result.items,
+        strata=result.strata,
+        partial=result.partial or bool(lost),
+        questions=len(result.answers),
+        unresolved=result.unresolved,
+        notes=[*result.notes, *without],
+    )
+
+
+ANSWER_COLUMNS = {
+    "index": "index of the row in the benchmark's table",
+    "group": "rows that are scored together",
+    "category": "category or task of the question; null where the table has none",
+    "prompt": "the text that the model read",
+    "image": "sha256 of the picture file; null for a question without one",
+    "answer": "the right reply as published",
+    "reply": "what the model said",
+    "extracted": "what the reply was taken for; empty when no rule could read it, null when it was not looked at",
+    "hit": "whether that is right",
+    "judged": "whether a judge had to read the reply",
+    "prompt_digest": "digest of text and pictures: equal for questions that read the same",
+}
+"""Columns of the answers that lie beside a score (``.parquet``), a row each question in the order of the table."""
+
+
+def _answer_rows(
+    sheet: Sheet, texts: Sequence[str], prompts: Sequence[str], said: Mapping[Index, str], result: Result
+) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    taken = {answer.index: answer for answer in result.answers}
+    rows: list[tuple[Any, ...]] = []
+    for number, question in enumerate(sheet.questions):
+        answer = taken.get(question.index)
+        verdict = (answer.extracted, answer.hit, answer.judged) if answer else (None, None, None)
+        asked = (str(question.index), question.group, question.category or None, texts[number])
+        shown = (sheet.images[number][0] if sheet.images[number] else None, question.answer)
+        rows.append((*asked, *shown, _storable(said[question.index]), *verdict, prompts[number]))
+    kinds = [(name, pa.bool_() if name in ("hit", "judged") else pa.string()) for name in ANSWER_COLUMNS]
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(ANSWER_COLUMNS)}
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns, schema=pa.schema(kinds)), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _storable(reply: str) -> str:
+    """Text that is UTF-8: half a surrogate pair becomes the mark for an unreadable character."""
+    return reply.encode("utf-8", "replace").decode()
