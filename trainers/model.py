@@ -173,7 +173,8 @@ def _read_config(folder: Path) -> LlavaConfig:
 
 def _image_tokens(config: LlavaConfig) -> int:
     side = int(config.vision_config.image_size) // int(config.vision_config.patch_size)
-    return side * side + int(config.vision_feature_select_strategy == "full")
+    has_class = str(config.vision_config.model_type).startswith("clip")
+    return side * side + int(has_class and config.vision_feature_select_strategy == "full")
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, half: bool = False) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from registry.assembly import Assembly
 from registry.trial import Runtime, Settings, Stage
 from registry.yaml_file import StrictModel
 
@@ -41,6 +42,22 @@ class ScoreRequest(Request):
     """Path of the benchmark's published table."""
     rules: str
     max_new_tokens: int = Field(default=16, ge=1)
+
+
+class AssembleRequest(Request):
+    """Put a base checkpoint together from its parts."""
+
+    name: str
+    """For people; begins the folder's name."""
+    digest: str
+    """Identity of the result."""
+    assembly: Assembly
+    vision: str
+    """Folder of the vision encoder."""
+    llm: str
+    """Folder of the language model."""
+    inputs: dict[str, str]
+    """Name of each part -> digest of its files."""
 
 
 class SampleFile(StrictModel):
