@@ -10,7 +10,7 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 TEXT = [
-    "A chat between a curious user and an artificial intelligence assistant. "
+    "A chat between a curious user and an artificial intelligence assistant.",
     "The assistant gives helpful, detailed, and polite answers to the user's questions.",
     "USER: What is this? ASSISTANT: A red Cat, 42 cm. USER: Sure? ASSISTANT: Yes, I am. Quite.",
     "system You are a helpful assistant. user assistant Answer the questions with a single word or phrase.",

@@ -1,4 +1,4 @@
-"""A checkpoint put together from its parts: the parts' own numbers, LLaVA's arithmetic, and plain transformers agrees."""
+"""A checkpoint put together from parts: their own numbers, LLaVA's arithmetic, and plain transformers agrees."""
 
 from __future__ import annotations
 

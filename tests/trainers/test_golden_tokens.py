@@ -49,11 +49,11 @@ def shown(tokenizer: Tokenizer, encoded: Encoded) -> str:
     return " ".join(marked).replace("⟩ ⟨", " ")
 
 
-# -- LLaVA's layout, written down a second time: the text cut at its pictures, each piece encoded as a text of its own --
+# -- LLaVA's layout, written down a second time: the text cut at its pictures, each piece encoded by itself --
 
 
 def in_pieces(tokenizer: Tokenizer, text: str) -> list[int]:
-    """``tokenizer_image_token`` as documented: every piece has its mark for the beginning, only the first one's stays."""
+    """``tokenizer_image_token`` as documented: every piece has its mark for the beginning, only the first stays."""
     begin, image = tokenizer.token_to_id("<s>"), tokenizer.token_to_id(IMAGE_TOKEN)
     found = [begin]
     for number, piece in enumerate(text.split(IMAGE_TOKEN)):
@@ -71,7 +71,7 @@ def llava_v1(tokenizer: Tokenizer) -> tuple[list[int], list[bool]]:
     rounds[0] = f"{VICUNA_SYSTEM} {rounds[0]}"
     ids, learned = [tokenizer.token_to_id("<s>")], [False]
     for text in rounds:
-        whole = in_pieces(tokenizer, text)[1:] + [tokenizer.token_to_id("</s>")]
+        whole = [*in_pieces(tokenizer, text)[1:], tokenizer.token_to_id("</s>")]
         asked = len(in_pieces(tokenizer, text.partition("ASSISTANT: ")[0] + "ASSISTANT: ")) - 2
         ids += whole
         learned += [False] * asked + [True] * (len(whole) - asked)
@@ -109,8 +109,8 @@ QWEN15 = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 YI = (
-    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{% for message in messages %}"
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 PUBLISHED = {
     "chatml_qwen1.5": (qwen_tokenizer, QWEN15),
