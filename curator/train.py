@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from curator.base import Base, look_at_base
 from curator.trials import Listener, Workers, train_request
-from registry.checkpoint import base_digest, base_folder
 from registry.errors import Refusal
 from registry.mix import MixReader
 from registry.store import Home, find_folder, read_record
-from registry.trial import Scale, Settings, Stage
+from registry.trial import MODULES, Scale, Settings, Stage
 
 
 @dataclass(frozen=True)
@@ -19,40 +20,74 @@ class TrainPlan:
 
     name: str
     settings: Settings
-    base: Path
+    base: Base
     mix: Path
     samples: int
     finished: Path | None
 
+    @property
+    def digest(self) -> str | None:
+        """Identity of the trial; not known before its base is here."""
+        return self.settings.digest() if self.base.digest is not None else None
 
-def plan_training(home: Home, mix: str, scale: Scale, stage: str, init: str | None, seed: int) -> TrainPlan:
-    """Resolve names to a trial; raises Refusal for an unknown mix, stage or upstream trial."""
+    def modules(self) -> dict[str, dict[str, Any]]:
+        """The freeze plan: of each module its parameters where they are known, how many learn, and how fast."""
+        stage = self.settings.stage
+        found: dict[str, dict[str, Any]] = {}
+        for module in MODULES:
+            size = self.base.sizes.get(module)
+            learning = size if module in stage.trains else 0
+            if module == "llm" and stage.lora is not None:
+                learning = self.base.added  # of the low-rank adapters
+            found[module] = {"parameters": size, "learning": learning, "rate": stage.lr.get(module)}
+        return found
+
+
+def plan_training(
+    home: Home, mix: str, scale: Scale, stage: str, init: str | None, seed: int, base: Base | None = None
+) -> TrainPlan:
+    """Resolve names to a trial; raises Refusal for an unknown mix, stage or upstream trial.
+
+    ``base`` is what is known of the scale's base checkpoint; by default it is looked at.
+    """
+    base = base or look_at_base(home, scale.base, stage_of(scale, stage))
     folder = find_folder(home, "mixes", mix)
     info = MixReader(home, folder).info
-    base = base_folder(scale.base)
     settings = Settings(
-        stage=_stage(scale, stage),
-        base=base_digest(base),
+        stage=stage_of(scale, stage),
+        base=base.digest or "not known yet",
         init=read_record(find_folder(home, "trials", init)).digest if init else None,
         mix=info.content_digest,
         seed=seed,
     )
     name = f"{info.name}-s{seed}" if stage == "sft" else f"{stage}-{info.name}-s{seed}"
-    return TrainPlan(name, settings, base, folder, info.samples, home.find("trials", settings.digest()))
+    finished = home.find("trials", settings.digest()) if base.digest is not None else None
+    return TrainPlan(name, settings, base, folder, info.samples, finished)
+
+
+def in_words(entry: dict[str, Any]) -> str:
+    """A line of the freeze plan."""
+    size = "parameters not known yet" if entry["parameters"] is None else f"{entry['parameters']:,} parameters"
+    if entry["rate"] is None:
+        return f"{size}, frozen"
+    learning = "all" if entry["learning"] is None else f"{entry['learning']:,}"
+    return f"{size}, {learning} learn at {entry['rate']:g}"
 
 
 def train(home: Home, plan: TrainPlan, listen: Listener) -> Path:
     """Train unless it is there already; the folder of the trial."""
     if plan.finished is not None:
         return plan.finished
+    assert plan.base.folder is not None, "what is trained has its base"
     with Workers(1) as workers:
-        workers.run([[train_request(home, plan.name, plan.settings, plan.mix, plan.base)]], listen)
+        workers.run([[train_request(home, plan.name, plan.settings, plan.mix, plan.base.folder)]], listen)
     folder = home.find("trials", plan.settings.digest())
     assert folder is not None, "a trial that was trained is there"
     return folder
 
 
-def _stage(scale: Scale, name: str) -> Stage:
+def stage_of(scale: Scale, name: str) -> Stage:
+    """A stage of a scale by its name."""
     stages = {"sft": scale.sft, "pretrain": scale.pretrain}
     stage = stages.get(name)
     if stage is None:

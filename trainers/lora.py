@@ -66,7 +66,7 @@ def save_lora(checkpoint: Checkpoint, folder: Path, base: str) -> None:
     folder.mkdir(parents=True)
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     (folder / "adapter_model.safetensors").chmod(0o644)  # the library writes for the owner alone
-    settings = {**config.to_dict(), "peft_type": "LORA", "task_type": None, "inference_mode": True}
+    settings: dict[str, Any] = {**config.to_dict(), "peft_type": "LORA", "task_type": None, "inference_mode": True}  # type: ignore[no-untyped-call]
     settings |= {"base_model_name_or_path": f"sha256:{base}", "target_modules": sorted(layers)}
     settings |= {"modules_to_save": ["multi_modal_projector"] if trained else None}
     (folder / "adapter_config.json").write_bytes(dump_json(json.loads(json.dumps(settings, default=list))))

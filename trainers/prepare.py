@@ -1,4 +1,4 @@
-"""Make a loaded checkpoint ready for a stage: its template tried, its pictures' shape set, its modules frozen or not."""
+"""Make a loaded checkpoint ready for a stage: template tried, pictures' shape set, modules frozen or not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainers.tokenizer_check import check_tokenizer
 
 
 def prepare(checkpoint: Checkpoint, stage: Stage, seed: int) -> tuple[Checkpoint, dict[str, Any]]:
-    """The checkpoint as the stage trains it, and the freeze plan; Refusal when its tokenizer and the template don't fit.
+    """The checkpoint as the stage trains it, and the freeze plan; Refusal when tokenizer and template don't fit.
 
     With ``stage.lora`` the model in memory is changed for good: give one that nobody else uses.
     """

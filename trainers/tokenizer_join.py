@@ -100,9 +100,9 @@ def read_vocabulary(folder: Path, rows: int) -> Vocabulary:
         **{name: raw[name] for name in _KEPT if name in raw and name != "chat_template"},
     }
     settings["model_max_length"] = min(int(settings.get("model_max_length", _UNBOUNDED)), _UNBOUNDED)
-    return Vocabulary(
-        tokenizer, settings, int(tokenizer.token_to_id(IMAGE_TOKEN)), _template(folder, raw), _stops(folder)
-    )
+    image = tokenizer.token_to_id(IMAGE_TOKEN)
+    assert image is not None, "a token that was added is there"
+    return Vocabulary(tokenizer, settings, int(image), _template(folder, raw), _stops(folder))
 
 
 def _set_beginning(tokenizer: Tokenizer, raw: dict[str, Any], mark: str | None, path: Path) -> bool:

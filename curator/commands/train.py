@@ -42,31 +42,38 @@ def command(
       curator train demo-pretrain --stage pretrain
       curator train demo-baseline --init pretrain-demo-pretrain-s0 --seed 0
     """
+    from curator.base import look_at_base, make_base
     from curator.output import note, print_fields, print_json, progress
-    from curator.train import plan_training, train
+    from curator.train import in_words, plan_training, stage_of, train
     from registry.store import Home
-    from registry.trial import MODULES, load_scale
+    from registry.trial import load_scale
 
     scale = load_scale(scale_name)
     if base is not None:
         scale = scale.model_copy(update={"base": base})
     opened = Home.default(home)
-    plan = plan_training(opened, mix, scale, stage, init, seed)
-    trains: tuple[str, ...] = tuple(plan.settings.stage.trains)
-    frozen = tuple(module for module in MODULES if module not in trains)
+    chosen = stage_of(scale, stage)
+    found = look_at_base(opened, scale.base, chosen) if dry_run else make_base(opened, scale.base, chosen)
+    plan = plan_training(opened, mix, scale, stage, init, seed, found)
     facts = {
         "name": plan.name,
-        "digest": plan.settings.digest(),
+        "digest": plan.digest or "known once the base is here",
+        "base": found.name,
+        "to_fetch": found.absent,
         "stage": stage,
         "samples": plan.samples,
-        "trains": list(trains),
-        "frozen": list(frozen),
+        "trains": list(chosen.trains),
+        "frozen": [module for module in plan.modules() if module not in chosen.trains],
+        "lora": chosen.lora.model_dump() if chosen.lora is not None else None,
+        "template": chosen.template,
         "already_there": plan.finished is not None,
     }
+    freeze = {module: in_words(entry) for module, entry in plan.modules().items()}
     if dry_run:
-        print_json(facts) if as_json else print_fields(list(facts.items()))
+        print_json({**facts, "modules": plan.modules()}) if as_json else print_fields([*facts.items(), *freeze.items()])
         return
-    note(f"trains {', '.join(trains)}; frozen: {', '.join(frozen) or 'nothing'}")
+    for module, words in freeze.items():
+        note(f"{module}: {words}")
     with progress(f"training {plan.name}", 1000) as advance:
         done = 0
 
@@ -78,5 +85,5 @@ def command(
                 done = now
 
         folder = train(opened, plan, listen)
-    facts |= {"trial": folder.name, "path": str(folder)}
+    facts |= {"modules": plan.modules(), "trial": folder.name, "path": str(folder)}
     print_json(facts) if as_json else print_fields(list(facts.items()))

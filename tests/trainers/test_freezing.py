@@ -92,7 +92,7 @@ def test_rates_per_group_and_step_follow_the_formula(
 
     hook = register_optimizer_step_pre_hook(note)
     try:
-        folder = run(toy, trains, warmup_ratio=0.25, seed=9, capacity=64, **changes)
+        folder = run(toy, trains, warmup_ratio=0.25, seed=9, capacity=64, rows_per_step=1, **changes)
     finally:
         hook.remove()
     steps = len(seen)

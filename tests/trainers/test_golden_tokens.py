@@ -33,8 +33,14 @@ def with_pictures(tokenizer: Tokenizer) -> Tokenizer:
     return tokenizer
 
 
+def id_of(tokenizer: Tokenizer, name: str) -> int:
+    found = tokenizer.token_to_id(name)
+    assert found is not None
+    return found
+
+
 def tokens_of(tokenizer: Tokenizer, begins: bool | None = None) -> Tokens:
-    return Tokens(tokenizer, tokenizer.token_to_id(IMAGE_TOKEN), "tokenizer.json", begins)
+    return Tokens(tokenizer, tokenizer.token_to_id(IMAGE_TOKEN) or 0, "tokenizer.json", begins)
 
 
 def encode(tokenizer: Tokenizer, name: str, messages: list[Any] = MESSAGES, patches: int = PATCHES) -> Encoded:
@@ -54,7 +60,7 @@ def shown(tokenizer: Tokenizer, encoded: Encoded) -> str:
 
 def in_pieces(tokenizer: Tokenizer, text: str) -> list[int]:
     """``tokenizer_image_token`` as documented: every piece has its mark for the beginning, only the first stays."""
-    begin, image = tokenizer.token_to_id("<s>"), tokenizer.token_to_id(IMAGE_TOKEN)
+    begin, image = id_of(tokenizer, "<s>"), id_of(tokenizer, IMAGE_TOKEN)
     found = [begin]
     for number, piece in enumerate(text.split(IMAGE_TOKEN)):
         found += [image] * PATCHES if number else []
@@ -69,9 +75,9 @@ def llava_v1(tokenizer: Tokenizer) -> tuple[list[int], list[bool]]:
     said = [text if not images else f"{IMAGE_TOKEN}\n{text}" for _, text, images in TURNS]
     rounds = [f"USER: {ask} ASSISTANT: {answer}" for ask, answer in zip(said[::2], said[1::2], strict=True)]
     rounds[0] = f"{VICUNA_SYSTEM} {rounds[0]}"
-    ids, learned = [tokenizer.token_to_id("<s>")], [False]
+    ids, learned = [id_of(tokenizer, "<s>")], [False]
     for text in rounds:
-        whole = [*in_pieces(tokenizer, text)[1:], tokenizer.token_to_id("</s>")]
+        whole = [*in_pieces(tokenizer, text)[1:], id_of(tokenizer, "</s>")]
         asked = len(in_pieces(tokenizer, text.partition("ASSISTANT: ")[0] + "ASSISTANT: ")) - 2
         ids += whole
         learned += [False] * asked + [True] * (len(whole) - asked)
@@ -89,7 +95,7 @@ def test_vicuna_v1_is_llavas_layout(legacy: bool, tmp_path: Path) -> None:
     ids, learned = llava_v1(tokenizer)
     assert found.ids.tolist() == ids
     assert found.learned.tolist() == learned
-    assert ids.count(tokenizer.token_to_id("<s>")) == 1
+    assert ids.count(id_of(tokenizer, "<s>")) == 1
 
 
 def test_plain_is_llavas_layout() -> None:
@@ -110,7 +116,8 @@ QWEN15 = (
 )
 YI = (
     "{% for message in messages %}"
-    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 PUBLISHED = {
     "chatml_qwen1.5": (qwen_tokenizer, QWEN15),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,11 +25,11 @@ from trainers.workshop import Workshop
 SETTINGS = Lora(r=4, alpha=8, dropout=0.1)
 
 
-def lora_stage(**changes: object) -> Stage:
+def lora_stage(**changes: Any) -> Stage:
     return stage(**{"lr": {"adapter": 2e-3, "llm": 2e-2}, "lora": SETTINGS, **changes})
 
 
-def run(toy: Toy, name: str, **changes: object) -> Path:
+def run(toy: Toy, name: str, **changes: Any) -> Path:
     settings = {"lr": {"adapter": 2e-3, "llm": 2e-2}, "lora": SETTINGS.model_dump(), **changes}
     return train(Workshop(), train_request(toy.home, toy.base, toy.mix, name, **settings), ignore)[0]
 
