@@ -32,8 +32,8 @@ from registry.errors import Refusal
 from registry.identity import file_digest
 from registry.store import DOWNLOADS, Home, Record, is_finished, read_record
 
-FETCHED = (*WEIGHTS, ".json", ".txt")
-"""Endings of the files that are fetched from a repository: weights without code, settings, vocabularies."""
+FETCHED = (*WEIGHTS, ".json", ".txt", ".jinja")
+"""Endings of the files that are fetched from a repository: weights without code, settings, vocabularies, templates."""
 BY_DIGEST = "sha256:"
 
 _REPOSITORY = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")

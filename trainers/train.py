@@ -25,6 +25,8 @@ from registry.errors import Refusal
 from registry.mix import MixReader
 from registry.store import COST, Home, Record, dump_json
 from registry.trial import Runtime, Settings, Stage
+from trainers import chat_jinja
+from trainers.chat import template
 from trainers.features import Features
 from trainers.forward import Network
 from trainers.loader import Corpus, Step, load_corpus
@@ -196,6 +198,9 @@ def _write_trial(
         save_lora(checkpoint, work / LORA, settings.base)
         merge_lora(checkpoint)
     save_checkpoint(checkpoint, work / CHECKPOINT)
+    asks = chat_jinja.jinja(template(settings.stage.template))
+    if asks is not None:
+        (work / CHECKPOINT / chat_jinja.FILE).write_text(asks)
 
 
 class _Clock:
