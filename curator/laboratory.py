@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from curator.base import Base, look_at_base
+from curator.assembly import Base, look_at_base
 from curator.mix import build_mix
 from curator.study import Outcome, Outcomes, Run, Study, Wave
 from curator.trials import Listener, Request, Workers, score_request, train_request
@@ -74,7 +74,7 @@ class Laboratory:
     @cached_property
     def _base(self) -> Base:
         """The base checkpoint; a study fetches and joins none by itself."""
-        found = look_at_base(self.home, self.scale.base, self.scale.sft)
+        found = look_at_base(self.home, self.scale.base)
         if found.folder is None:
             way = f"make it by training once: curator train MIX --scale {self.scale.name}"
             raise Refusal(f"base checkpoint {found.name}", "is not joined yet in this home", way)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curator.base import Base, look_at_base
+from curator.assembly import Base, look_at_base
 from curator.trials import Listener, Workers, train_request
 from registry.errors import Refusal
 from registry.mix import MixReader
 from registry.store import Home, find_folder, read_record
-from registry.trial import MODULES, Scale, Settings, Stage
+from registry.trial import Scale, Settings, Stage
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,27 @@ class TrainPlan:
         """Identity of the trial; not known before its base is here."""
         return self.settings.digest() if self.base.digest is not None else None
 
+    @property
     def modules(self) -> dict[str, dict[str, Any]]:
-        """The freeze plan: of each module its parameters where they are known, how many learn, and how fast."""
+        """The freeze plan."""
+        return self.base.plan(self.settings.stage)
+
+    def facts(self) -> dict[str, Any]:
+        """What is known of the trial before it is trained."""
         stage = self.settings.stage
-        found: dict[str, dict[str, Any]] = {}
-        for module in MODULES:
-            size = self.base.sizes.get(module)
-            learning = size if module in stage.trains else 0
-            if module == "llm" and stage.lora is not None:
-                learning = self.base.added  # of the low-rank adapters
-            found[module] = {"parameters": size, "learning": learning, "rate": stage.lr.get(module)}
-        return found
+        return {
+            "name": self.name,
+            "digest": self.digest or "known once the base is here",
+            "base": self.base.name,
+            "to_fetch": self.base.absent,
+            "stage": stage.name,
+            "samples": self.samples,
+            "trains": list(stage.trains),
+            "frozen": [module for module in self.modules if module not in stage.trains],
+            "lora": stage.lora.model_dump() if stage.lora is not None else None,
+            "template": stage.template,
+            "already_there": self.finished is not None,
+        }
 
 
 def plan_training(
@@ -50,7 +60,7 @@ def plan_training(
 
     ``base`` is what is known of the scale's base checkpoint; by default it is looked at.
     """
-    base = base or look_at_base(home, scale.base, stage_of(scale, stage))
+    base = base or look_at_base(home, scale.base)
     folder = find_folder(home, "mixes", mix)
     info = MixReader(home, folder).info
     settings = Settings(

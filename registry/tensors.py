@@ -48,6 +48,11 @@ def of_module(shapes: Shapes, module: Module) -> Shapes:
     return {name: shape for name, shape in shapes.items() if _module(name) == module and _is_weight(name)}
 
 
+def adapter_shapes(vision: int, llm: int) -> Shapes:
+    """The two linear layers between an encoder and a language model of these widths."""
+    return {"1.weight": (llm, vision), "1.bias": (llm,), "2.weight": (llm, llm), "2.bias": (llm,)}
+
+
 def added_by(lora: Lora, llm: Shapes) -> int:
     """Parameters that low-rank adapters add to a language model's linear layers."""
     linear = [shape for name, shape in llm.items() if ".layers." in name and len(shape) == 2]

@@ -31,7 +31,7 @@ def add_lora(checkpoint: Checkpoint, lora: Lora, seed: int) -> None:
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError:
-        what, way = "needs peft, which is not here", "pip install 'vlm-curator[lora]'"
+        what, way = "needs peft, which is not here", "pip install 'vlm-curator[peft]'"
         raise Refusal("stage setting 'lora'", what, way) from None
     targets = sorted({name.rpartition(".")[2] for name, _ in _linear(checkpoint.model)})
     config = LoraConfig(
@@ -66,7 +66,7 @@ def save_lora(checkpoint: Checkpoint, folder: Path, base: str) -> None:
     folder.mkdir(parents=True)
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     (folder / "adapter_model.safetensors").chmod(0o644)  # the library writes for the owner alone
-    settings: dict[str, Any] = {**config.to_dict(), "peft_type": "LORA", "task_type": None, "inference_mode": True}  # type: ignore[no-untyped-call]
+    settings: dict[str, Any] = {**config.to_dict(), "peft_type": "LORA", "task_type": None, "inference_mode": True}  # type: ignore[no-untyped-call]  # peft's own
     settings |= {"base_model_name_or_path": f"sha256:{base}", "target_modules": sorted(layers)}
     settings |= {"modules_to_save": ["multi_modal_projector"] if trained else None}
     (folder / "adapter_config.json").write_bytes(dump_json(json.loads(json.dumps(settings, default=list))))

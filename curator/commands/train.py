@@ -42,9 +42,9 @@ def command(
       curator train demo-pretrain --stage pretrain
       curator train demo-baseline --init pretrain-demo-pretrain-s0 --seed 0
     """
-    from curator.base import look_at_base, make_base
+    from curator.assembly import make_base
     from curator.output import note, print_fields, print_json, progress
-    from curator.train import in_words, plan_training, stage_of, train
+    from curator.train import in_words, plan_training, train
     from registry.store import Home
     from registry.trial import load_scale
 
@@ -52,25 +52,13 @@ def command(
     if base is not None:
         scale = scale.model_copy(update={"base": base})
     opened = Home.default(home)
-    chosen = stage_of(scale, stage)
-    found = look_at_base(opened, scale.base, chosen) if dry_run else make_base(opened, scale.base, chosen)
-    plan = plan_training(opened, mix, scale, stage, init, seed, found)
-    facts = {
-        "name": plan.name,
-        "digest": plan.digest or "known once the base is here",
-        "base": found.name,
-        "to_fetch": found.absent,
-        "stage": stage,
-        "samples": plan.samples,
-        "trains": list(chosen.trains),
-        "frozen": [module for module in plan.modules() if module not in chosen.trains],
-        "lora": chosen.lora.model_dump() if chosen.lora is not None else None,
-        "template": chosen.template,
-        "already_there": plan.finished is not None,
-    }
-    freeze = {module: in_words(entry) for module, entry in plan.modules().items()}
+    plan = plan_training(opened, mix, scale, stage, init, seed)
+    if plan.base.folder is None and not dry_run:  # all else is known to be right before anything is fetched
+        plan = plan_training(opened, mix, scale, stage, init, seed, make_base(opened, scale.base))
+    freeze = {module: in_words(entry) for module, entry in plan.modules.items()}
+    facts = {**plan.facts(), "modules": plan.modules}
     if dry_run:
-        print_json({**facts, "modules": plan.modules()}) if as_json else print_fields([*facts.items(), *freeze.items()])
+        print_json(facts) if as_json else print_fields([*plan.facts().items(), *freeze.items()])
         return
     for module, words in freeze.items():
         note(f"{module}: {words}")
@@ -85,5 +73,5 @@ def command(
                 done = now
 
         folder = train(opened, plan, listen)
-    facts |= {"modules": plan.modules(), "trial": folder.name, "path": str(folder)}
-    print_json(facts) if as_json else print_fields(list(facts.items()))
+    done_facts = {"trial": folder.name, "path": str(folder)}
+    print_json({**facts, **done_facts}) if as_json else print_fields([*plan.facts().items(), *done_facts.items()])

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from curator.models import Model, find_model, model_here
 from curator.trials import Event, Workers, assemble_request
@@ -16,7 +18,7 @@ from registry.assembly import FILES, Assembly
 from registry.checkpoint import CHECKPOINT, PickledRefusal, base_digest, base_folder
 from registry.errors import Refusal
 from registry.store import Home, read_record
-from registry.tensors import added_by, count, of_module, of_vision, stored_shapes
+from registry.tensors import Shapes, adapter_shapes, added_by, count, of_module, of_vision, stored_shapes
 from registry.trial import MODULES, Module, Stage
 
 
@@ -32,57 +34,70 @@ class Base:
     """Of its files."""
     absent: list[str] = field(default_factory=list)
     """Parts that are not on this machine."""
-    sizes: dict[Module, int] = field(default_factory=dict)
-    """Parameters of the modules that are here."""
-    added: int | None = None
-    """Parameters that the stage's low-rank adapters add, where it has any and the language model is here."""
+    vision: Path | None = None
+    llm: Path | None = None
+    """Folders of the parts, where it is still to be joined."""
+
+    @cached_property
+    def shapes(self) -> dict[Module, Shapes]:
+        """The weights of the modules that are here, from the headers of their files."""
+        if self.folder is not None:
+            stored = stored_shapes(self.folder)
+            return {module: of_module(stored, module) for module in MODULES}
+        found: dict[Module, Shapes] = {}
+        if self.vision is not None:
+            found["vision"] = of_vision(stored_shapes(self.vision))
+        if self.llm is not None:
+            found["llm"] = stored_shapes(self.llm)
+        if self.vision is not None and self.llm is not None:
+            found["adapter"] = adapter_shapes(_width(self.vision), _width(self.llm))
+        return found
+
+    def plan(self, stage: Stage) -> dict[str, dict[str, Any]]:
+        """The freeze plan: of each module its parameters where they are known, how many learn, and how fast."""
+        found: dict[str, dict[str, Any]] = {}
+        for module in MODULES:
+            shapes = self.shapes.get(module)
+            size = count(shapes) if shapes is not None else None
+            learning = size if module in stage.trains else 0
+            if module == "llm" and stage.lora is not None:
+                learning = added_by(stage.lora, shapes) if shapes is not None else None
+            found[module] = {"parameters": size, "learning": learning, "rate": stage.lr.get(module)}
+        return found
 
 
-def look_at_base(home: Home, base: str | Assembly, stage: Stage) -> Base:
+def look_at_base(home: Home, base: str | Assembly) -> Base:
     """What is known of a base without fetching or joining anything."""
     if isinstance(base, str):
         folder = base_folder(base)
-        return _whole(base, folder, base_digest(folder), stage)
+        return Base(base, folder, base_digest(folder))
     vision, llm = model_here(home, base.vision), model_here(home, base.llm)
     if vision is not None and llm is not None:
         made = home.find("models", base.digest(vision.digest, llm.digest))
         if made is not None:
-            return _whole(_name(base), made / CHECKPOINT, str(read_record(made).settings[FILES]), stage)
-    sizes: dict[Module, int] = {}
-    added = None
-    if vision is not None and vision.folder is not None:
-        sizes["vision"] = count(of_vision(stored_shapes(vision.folder)))
-    if llm is not None and llm.folder is not None:
-        shapes = stored_shapes(llm.folder)
-        sizes["llm"] = count(shapes)
-        added = added_by(stage.lora, shapes) if stage.lora is not None else None
-        if vision is not None and vision.folder is not None:
-            sizes["adapter"] = _adapter(_width(vision.folder), _width(llm.folder))
+            return Base(_name(base), made / CHECKPOINT, str(read_record(made).settings[FILES]))
     absent = [name for name, part in ((base.vision, vision), (base.llm, llm)) if part is None]
-    return Base(_name(base), absent=absent, sizes=sizes, added=added)
+    folders = [part.folder if part is not None else None for part in (vision, llm)]
+    return Base(_name(base), None, None, absent, *folders)
 
 
-def make_base(home: Home, base: str | Assembly, stage: Stage) -> Base:
+def make_base(home: Home, base: str | Assembly) -> Base:
     """The base, fetched and joined if it is not there yet; Refusal when a part is not to be had or does not fit."""
-    if isinstance(base, Assembly):
-        vision, llm = _part(home, base.vision, "vision"), _part(home, base.llm, "llm")
-        digest = base.digest(vision.digest, llm.digest)
-        if home.find("models", digest) is None:
-            with Workers(1) as workers:
-                workers.run([[assemble_request(home, _name(base), digest, base, vision, llm)]], _ignore)
-    return look_at_base(home, base, stage)
+    if not isinstance(base, Assembly):
+        return look_at_base(home, base)
+    vision, llm = _part(home, base.vision, "vision"), _part(home, base.llm, "llm")
+    digest = base.digest(vision.digest, llm.digest)
+    made = home.find("models", digest)
+    if made is None:
+        with Workers(1) as workers:
+            workers.run([[assemble_request(home, _name(base), digest, base, vision, llm)]], _ignore)
+        made = home.find("models", digest)
+        assert made is not None, "what was joined is there"
+    return Base(_name(base), made / CHECKPOINT, str(read_record(made).settings[FILES]))
 
 
 def _ignore(_event: Event) -> None:
     """Joining has no steps to report."""
-
-
-def _whole(name: str, folder: Path, digest: str, stage: Stage) -> Base:
-    """A LLaVA checkpoint that is here."""
-    shapes = stored_shapes(folder)
-    sizes = {module: count(of_module(shapes, module)) for module in MODULES}
-    added = added_by(stage.lora, of_module(shapes, "llm")) if stage.lora is not None else None
-    return Base(name, folder, digest, sizes=sizes, added=added)
 
 
 def _name(base: Assembly) -> str:
@@ -120,8 +135,3 @@ def _width(folder: Path) -> int:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         where = str(folder / "config.json")
         raise Refusal(where, "does not say the model's width", "give a folder in transformers' layout") from None
-
-
-def _adapter(vision: int, llm: int) -> int:
-    """Parameters of two linear layers with biases."""
-    return vision * llm + llm + llm * llm + llm

@@ -11,7 +11,7 @@ from typing import Any, Self
 import pytest
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
-from curator.base import look_at_base, make_base
+from curator.assembly import look_at_base, make_base
 from curator.trials import Event, Listener, Request
 from registry.assembly import Assembly
 from registry.checkpoint import CHECKPOINT, base_digest
@@ -80,7 +80,7 @@ def home(home_path: Path) -> Home:
 def published(hub: Hub, parts: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Assembly:
     """Both parts on the Hub, and this process asking it."""
     at(hub, monkeypatch)
-    monkeypatch.setattr("curator.base.Workers", HereWorkers)
+    monkeypatch.setattr("curator.assembly.Workers", HereWorkers)
     monkeypatch.setattr("curator.train.Workers", HereWorkers)
     named = {}
     for part in ("clip", "qwen"):
@@ -91,17 +91,17 @@ def published(hub: Hub, parts: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 def test_parts_are_fetched_at_their_commits_and_joined_once(home: Home, hub: Hub, published: Assembly) -> None:
-    before = look_at_base(home, published, STAGE)
-    assert (before.folder, before.digest, before.sizes) == (None, None, {})
+    before = look_at_base(home, published)
+    assert (before.folder, before.digest, before.shapes) == (None, None, {})
     assert before.absent == [published.vision, published.llm]
     assert not home.path.exists(), "looking spends nothing"
-    made = make_base(home, published, STAGE)
+    made = make_base(home, published)
     assert made.folder is not None
     assert made.digest == base_digest(made.folder)
     assert set(read_record(made.folder.parent).inputs) == {published.vision, published.llm}
     stamp = made.folder.stat().st_mtime_ns
     with hub.watch() as seen:
-        assert make_base(home, published, STAGE) == look_at_base(home, published, STAGE) == made
+        assert make_base(home, published) == look_at_base(home, published) == made
     assert seen == []
     assert made.folder.stat().st_mtime_ns == stamp
     LlavaForConditionalGeneration.from_pretrained(made.folder)
@@ -114,14 +114,14 @@ def test_what_is_counted_from_headers_is_what_the_trainer_counts(
 ) -> None:
     stage = STAGE.model_copy(update={"lora": lora})
     local = Assembly(vision=str(parts / "clip"), llm=str(parts / "qwen"))
-    before = look_at_base(home, local, stage)
-    made = make_base(home, local, stage)
+    before = look_at_base(home, local)
+    made = make_base(home, local)
     assert made.folder is not None
     _, plan = prepare(load_checkpoint(made.folder), stage, 0)
-    counted = {module: entry["parameters"] for module, entry in plan.items()}
-    assert made.sizes == before.sizes == counted
-    added = plan["llm"]["learning"] if lora is not None else None
-    assert made.added == before.added == added
+    for base in (before, made):
+        for module, entry in base.plan(stage).items():
+            assert (entry["parameters"], entry["learning"]) == (plan[module]["parameters"], plan[module]["learning"])
+        assert [entry["rate"] for entry in base.plan(stage).values()] == [None, 1e-3, 1e-3]
     assert before.absent == []
 
 
@@ -135,6 +135,9 @@ def scale_file(folder: Path, base: Assembly) -> Path:
 def test_a_trial_from_parts_by_command(home: Home, published: Assembly, tmp_path: Path, curator: Curator) -> None:
     make_mix(home, "toy", list(range(12)))
     scale = scale_file(tmp_path, published)
+    refused = curator("train", "no-such-mix", "--scale", str(scale))
+    assert "mixes 'no-such-mix'" in refused.stderr
+    assert not home.stage("models").exists(), "nothing is fetched for what cannot be trained"
     planned = json.loads(curator("train", "toy", "--scale", str(scale), "--dry-run", "--json").stdout)
     assert planned["to_fetch"] == [published.vision, published.llm]
     assert planned["digest"] == "known once the base is here"
@@ -171,7 +174,7 @@ def test_pickles_are_refused_with_the_way_to_convert_them(
     commit = hub.seed(repo, {"config.json": b"{}", "pytorch_model.bin": b"x"}, kind="models")
     base = published.model_copy(update={part: f"{repo}@{commit}"})
     with pytest.raises(Refusal, match="holds only pickled weights, which can run code") as refusal:
-        make_base(home, base, STAGE)
+        make_base(home, base)
     way = refusal.value.way_out
     assert f"from_pretrained('{repo}', revision='{commit}').save_pretrained('pickled-{part}')" in way
     assert ("AutoTokenizer" in way) == (part == "llm")
@@ -190,6 +193,6 @@ def test_a_study_never_fetches_its_base_by_itself(home: Home, published: Assembl
 
     laboratory: Any = Laboratory.__new__(Laboratory)
     laboratory.home = home
-    laboratory.scale = type("Scale", (), {"base": published, "sft": STAGE, "name": "mine"})
+    laboratory.scale = type("Scale", (), {"base": published, "name": "mine"})
     with pytest.raises(Refusal, match="is not joined yet"):
         _ = laboratory.base
