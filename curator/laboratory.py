@@ -13,11 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from curator.assembly import Base, look_at_base
 from curator.mix import build_mix
 from curator.study import Outcome, Outcomes, Run, Study, Wave
 from curator.trials import Listener, Request, Workers, score_request, train_request
 from registry.benchmark import load_benchmark
-from registry.checkpoint import base_digest, base_folder
 from registry.errors import Refusal
 from registry.mix import MixInfo
 from registry.recipe import Recipe, RecipePart
@@ -64,12 +64,23 @@ class Laboratory:
     @cached_property
     def base(self) -> Path:
         """Folder of the base checkpoint."""
-        return base_folder(self.scale.base)
+        assert self._base.folder is not None, "a base whose digest is known is here"
+        return self._base.folder
 
     @cached_property
     def base_digest(self) -> str:
         """Digest of the base checkpoint."""
-        return base_digest(self.base)
+        assert self._base.digest is not None, "a base that is here has a digest"
+        return self._base.digest
+
+    @cached_property
+    def _base(self) -> Base:
+        """The base checkpoint; a study fetches and joins none by itself."""
+        found = look_at_base(self.home, self.scale.base)
+        if found.folder is None:
+            way = f"make it by training once: curator train MIX --scale {self.scale.name}"
+            raise Refusal(f"base checkpoint {found.name}", "is not joined yet in this home", way)
+        return found
 
     @cached_property
     def pretrain_mix(self) -> tuple[Path, MixInfo] | None:

@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from curator.hub import HubListing, PublishedFile, download, list_repository
-from registry.checkpoint import BUILT, CHECKPOINT, DEMO, WEIGHTS, base_digest, base_folder, is_pickled
+from registry.checkpoint import (
+    BUILT,
+    CHECKPOINT,
+    DEMO,
+    WEIGHTS,
+    PickledRefusal,
+    base_digest,
+    base_folder,
+    is_pickled,
+)
 from registry.errors import Refusal
 from registry.identity import file_digest
 from registry.store import DOWNLOADS, Home, Record, is_finished, read_record
@@ -100,18 +109,23 @@ def offer(home: Home, where: str) -> Offer | Path:
 
     A commit that is here is found without asking the Hub.
     """
-    match = _REPOSITORY.fullmatch(where)
-    if match is None or where.startswith("."):
-        raise Refusal(f"model {where}", "is no folder, and no repository on the Hub", "write it as org/name@revision")
-    repo, revision = match["repo"], match["revision"]
-    if revision and _COMMIT_START.fullmatch(revision):
-        mask = f"{repo.replace('/', '--')}@{revision[:12]}*"
-        here = [folder for folder in sorted(home.stage("models").glob(mask)) if is_finished(folder)]
-        if len(here) == 1:
-            return here[0]
+    repo, revision = _repository(where)
+    here = _fetched_at(home, repo, revision)
+    if here is not None:
+        return here
     listing = list_repository(repo, revision, kind="model")
     found = Offer(repo, listing.commit, _wanted(repo, listing))
     return found.folder(home) if is_finished(found.folder(home)) else found
+
+
+def model_here(home: Home, name: str) -> Model | None:
+    """The model if it is on this machine; no server is asked, so a revision must be a commit."""
+    where, template = _split(name)
+    folder = _local(where)
+    if folder is not None:
+        return Model(_digest(folder, _stamp(folder)), folder, template or _own_template(folder))
+    kept = _fetched_at(home, *_repository(where))
+    return Model(read_record(kept).digest, kept / CHECKPOINT, template) if kept is not None else None
 
 
 def described(home: Home, name: str) -> tuple[Model | None, str]:
@@ -123,6 +137,23 @@ def described(home: Home, name: str) -> tuple[Model | None, str]:
             return None, f"{found.repo}@{found.commit[:12]}, to be fetched: {found.size:,} bytes"
     model = find_model(home, name, fetch=False)
     return model, f"{where} (digest {model.digest[:12]})"
+
+
+def _repository(where: str) -> tuple[str, str | None]:
+    """``org/name`` and the revision, if one is named."""
+    match = _REPOSITORY.fullmatch(where)
+    if match is None or where.startswith("."):
+        raise Refusal(f"model {where}", "is no folder, and no repository on the Hub", "write it as org/name@revision")
+    return match["repo"], match["revision"]
+
+
+def _fetched_at(home: Home, repo: str, revision: str | None) -> Path | None:
+    """The finished folder of a repository at a commit."""
+    if not revision or not _COMMIT_START.fullmatch(revision):
+        return None
+    mask = f"{repo.replace('/', '--')}@{revision[:12]}*"
+    here = [folder for folder in sorted(home.stage("models").glob(mask)) if is_finished(folder)]
+    return here[0] if len(here) == 1 else None
 
 
 def _split(name: str) -> tuple[str, str | None]:
@@ -183,9 +214,10 @@ def _wanted(repo: str, listing: HubListing) -> list[PublishedFile]:
     """The files that a checkpoint is read from, folders (other formats, training states) left out."""
     top = [file for file in listing.files if "/" not in file.path and not file.path.startswith(".")]
     if not any(file.path.endswith(WEIGHTS) for file in top):
-        pickled = any(is_pickled(Path(file.path)) for file in top)
-        what = "holds only pickled weights, which can run code" if pickled else "has no safetensors weights"
-        raise Refusal(f"{repo}@{listing.commit[:12]}", what, "name a repository with *.safetensors")
+        where, way = f"{repo}@{listing.commit[:12]}", "name a repository with *.safetensors"
+        if any(is_pickled(Path(file.path)) for file in top):
+            raise PickledRefusal(where, way)
+        raise Refusal(where, "has no safetensors weights", way)
     return [file for file in top if file.path.endswith(FETCHED)]
 
 

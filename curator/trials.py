@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from curator.laboratory import Bench
     from curator.models import Model
+    from registry.assembly import Assembly
     from registry.store import Home
     from registry.trial import Settings
 
@@ -98,6 +99,21 @@ def measure_request(
         "runtime": {"threads": threads},
     }
     return Request(body, name)
+
+
+def assemble_request(home: Home, name: str, digest: str, base: Assembly, vision: Model, llm: Model) -> Request:
+    """Join a vision encoder and a language model to the base checkpoint of this digest."""
+    body = {
+        "do": "assemble",
+        "home": str(home.path),
+        "name": name,
+        "digest": digest,
+        "assembly": base.model_dump(mode="json"),
+        "vision": str(vision.folder),
+        "llm": str(llm.folder),
+        "inputs": {base.vision: vision.digest, base.llm: llm.digest},
+    }
+    return Request(body, f"join {name}")
 
 
 class Trainer:

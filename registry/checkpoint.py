@@ -21,13 +21,21 @@ REFUSED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 """Pickled weights run code when they are loaded: never read."""
 
 
+class PickledRefusal(Refusal):
+    """A model whose weights are there as pickles alone."""
+
+    def __init__(self, where: str, way_out: str) -> None:
+        super().__init__(where, "holds only pickled weights, which can run code", way_out)
+
+
 def base_folder(base: str) -> Path:
     """The folder of a base checkpoint: the packaged one for ``demo``, else a path; raises Refusal without weights."""
     folder = DEMO_FOLDER if base == DEMO else Path(base).expanduser()
     if not any(path.suffix in WEIGHTS for path in _files(folder)):
-        pickled = any(map(is_pickled, _files(folder)))
-        what = "holds only pickled weights, which can run code" if pickled else "has no safetensors weights"
-        raise Refusal(f"base checkpoint {folder}", what, "give a folder in transformers' layout with *.safetensors")
+        where, way = f"base checkpoint {folder}", "give a folder in transformers' layout with *.safetensors"
+        if any(map(is_pickled, _files(folder))):
+            raise PickledRefusal(where, way)
+        raise Refusal(where, "has no safetensors weights", way)
     return folder
 
 

@@ -10,18 +10,29 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from registry.assembly import Assembly
 from registry.discovery import names
 from registry.errors import Refusal, did_you_mean
 from registry.identity import digest
 from registry.yaml_file import StrictModel, load
 
-SETTINGS_VERSION = 1
+SETTINGS_VERSION = 2
 """Raised whenever training behaves differently for equal settings."""
 
 SCALES = Path(__file__).parent / "scales"
 
 Module = Literal["vision", "adapter", "llm"]
 MODULES: tuple[Module, ...] = ("vision", "adapter", "llm")
+
+
+class Lora(StrictModel):
+    """Low-rank adapters on every linear layer of the language model, merged into it after training."""
+
+    r: int = Field(ge=1)
+    """Rank."""
+    alpha: float = Field(gt=0)
+    """What they add is scaled by alpha / r."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Stage(StrictModel):
@@ -48,11 +59,19 @@ class Stage(StrictModel):
     precision: Literal["fp32", "bf16"] = "fp32"
     too_long_limit: float = 0.05
     """Share of samples that may exceed the capacity (they are left out and counted) before the run is refused."""
+    unsupervised_limit: float = 0.01
+    """The same for samples with nothing to learn, such as an empty answer."""
+    fit: Literal["pad", "crop"] = "pad"
+    """How a picture becomes a square: padded with the encoder's mean colour, or cut to its middle."""
+    lora: Lora | None = None
+    """Train the language model through low-rank adapters; its own weights stay as they are until these are merged."""
 
     @model_validator(mode="after")
     def _rates_match(self) -> Stage:
         if set(self.lr) != set(self.trains):
             raise ValueError(f"lr names {sorted(self.lr)} but trains {sorted(self.trains)}: give one rate each")
+        if self.lora is not None and "llm" not in self.trains:
+            raise ValueError("lora is for the language model, which this stage does not train: add llm to trains")
         return self
 
 
@@ -72,8 +91,8 @@ class Scale(StrictModel):
 
     name: str
     title: str
-    base: str
-    """``demo`` (ships with the package) or a folder with a checkpoint in transformers' layout."""
+    base: str | Assembly
+    """``demo`` (ships with the package), a folder with a LLaVA checkpoint in transformers' layout, or what to join."""
     pretrain: Stage | None = None
     sft: Stage
     max_new_tokens: int = 16

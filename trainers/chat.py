@@ -17,6 +17,9 @@ VICUNA_SYSTEM = (
     "The assistant gives helpful, detailed, and polite answers to the user's questions."
 )
 CHATML_SYSTEM = "You are a helpful assistant."
+QWEN15_SYSTEM = "You are a helpful assistant"
+QWEN25_SYSTEM = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
+"""System sentences that the tokenizers' own chat templates write where a conversation has none."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Template:
     """The text, one token of the tokenizer, that ends an answer; generation stops there."""
     control: tuple[str, ...]
     """Texts with a meaning of their own; in what people wrote they are broken by a blank."""
+    marks: tuple[str, ...]
+    """Control texts that the template writes: each must be one token of the tokenizer."""
     write: Callable[[Template, Sequence[Message], bool], Rendered]
     system: str = ""
     asks: bool = True
@@ -112,10 +117,11 @@ def _write_vicuna(template: Template, messages: Sequence[Message], prompt: bool)
 
 
 def _write_chatml(template: Template, messages: Sequence[Message], prompt: bool) -> Rendered:
-    """ChatML (Qwen, Yi, Hermes)."""
+    """ChatML (Qwen, Yi, Hermes). Without a system sentence, of its own or the template's, there is no such turn."""
     text = _Text()
     system, turns = _split_system(template, messages)
-    text.add(f"<|im_start|>system\n{system}{template.stop}\n")
+    if system:
+        text.add(f"<|im_start|>system\n{system}{template.stop}\n")
     for message in turns:
         if message["role"] == "user":
             text.add(f"<|im_start|>user\n{_with_pictures(template, message)}{template.stop}\n<|im_start|>assistant\n")
@@ -134,15 +140,26 @@ def _split_system(template: Template, messages: Sequence[Message]) -> tuple[str,
 
 
 _VICUNA = (IMAGE_MARKER, "</s>", "<s>")
-_CHATML = (IMAGE_MARKER, "<|im_start|>", "<|im_end|>", "<|endoftext|>")
+_CHATML = (IMAGE_MARKER, "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|startoftext|>")
+_PLAIN = (*_VICUNA, *_CHATML[1:])
+
+_CHATML_MARKS = (IMAGE_MARKER, "<|im_start|>", "<|im_end|>")
+
+
+def _chatml(name: str, system: str) -> Template:
+    return Template(name, "<|im_end|>", _CHATML, _CHATML_MARKS, _write_chatml, system)
+
 
 TEMPLATES: dict[str, Template] = {
     template.name: template
     for template in (
-        Template("plain", "\n", (IMAGE_MARKER, "</s>", "<s>"), _write_plain, asks=False),
-        Template("vicuna_v1", "</s>", _VICUNA, _write_vicuna, VICUNA_SYSTEM),
-        Template("demo", "</s>", (*_VICUNA, "<pad>"), _write_vicuna),
-        Template("chatml", "<|im_end|>", _CHATML, _write_chatml, CHATML_SYSTEM),
+        Template("plain", "\n", _PLAIN, (IMAGE_MARKER,), _write_plain, asks=False),
+        Template("vicuna_v1", "</s>", _VICUNA, (IMAGE_MARKER, "</s>"), _write_vicuna, VICUNA_SYSTEM),
+        Template("demo", "</s>", (*_VICUNA, "<pad>"), (IMAGE_MARKER, "</s>"), _write_vicuna),
+        _chatml("chatml", CHATML_SYSTEM),
+        _chatml("chatml_qwen1.5", QWEN15_SYSTEM),
+        _chatml("chatml_qwen2.5", QWEN25_SYSTEM),
+        _chatml("chatml_yi", ""),
     )
 }
 """Every template by its name."""

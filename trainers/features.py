@@ -30,18 +30,19 @@ ReadPicture = Callable[[str], bytes]
 class PictureCache:
     """Decoded pictures and tower outputs of this process, by what they depend on."""
 
-    squares: dict[tuple[str, int], Square] = field(default_factory=dict)
+    squares: dict[tuple[str, str], Square] = field(default_factory=dict)
     outputs: dict[tuple[str, str], Tensor] = field(default_factory=dict)
     square_bytes: int = 0
     output_bytes: int = 0
 
     def square(self, sha256: str, read: ReadPicture, settings: PictureSettings) -> Square:
         """uint8 [size, size, 3] of a picture."""
-        found = self.squares.get((sha256, settings.size))
+        key = (sha256, f"{settings.size} {settings.fit} {settings.mean}")
+        found = self.squares.get(key)
         if found is None:
             found = square(read(sha256), settings, f"image {sha256[:12]}")
             if self.square_bytes + found.nbytes <= SQUARE_BYTES:
-                self.squares[sha256, settings.size] = found
+                self.squares[key] = found
                 self.square_bytes += found.nbytes
         return found
 

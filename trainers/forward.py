@@ -29,8 +29,8 @@ class Network:
         self._features = features
         self.decoder: Any = model.model.language_model
         self.head: Any = model.lm_head
-        # The written-out backward pass is for 32-bit floats; mixed precision goes through transformers' forward.
-        fits = precision == "fp32" and lean.supports(model.config.text_config)
+        # The written-out backward pass is for 32-bit floats and plain layers; all else goes through transformers'.
+        fits = precision == "fp32" and checkpoint.lora is None and lean.supports(model.config.text_config)
         self.geometry = lean.Geometry.of(self.decoder) if fits else None
 
     @property

@@ -104,6 +104,14 @@ class Corpus:
     order: list[tuple[str, int]]
     """(id, copy) of each sample."""
     seed: int
+    unsupervised: int = 0
+    """Samples that were left out because nothing of them is learned."""
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """Reason -> samples that were left out."""
+        found = {"longer than a packed row": self.too_long, "nothing to learn": self.unsupervised}
+        return {reason: count for reason, count in found.items() if count}
 
     def steps(self) -> list[list[Indices]]:
         """The packed rows (arrays of sample numbers) of every optimiser step of every epoch."""
@@ -166,25 +174,34 @@ def load_corpus(reader: MixReader, stage: Stage, seed: int, cache: TokenCache) -
     order = list(zip(rows.column("id").to_pylist(), rows.column("copy").to_pylist(), strict=True))
     images = [tuple(image["sha256"] for image in found or ()) for found in rows.column("images").to_pylist()]
     _refuse_unfit(encoded, images, order, reader)
-    fits = [number for number, sample in enumerate(encoded) if len(sample) <= stage.capacity]
-    too_long = len(encoded) - len(fits)
+    taught = [number for number, sample in enumerate(encoded) if sample.learned.any()]
+    silent = len(encoded) - len(taught)
+    _refuse_silent(silent, len(encoded), stage, reader)
+    fits = [number for number in taught if len(encoded[number]) <= stage.capacity]
+    too_long = len(taught) - len(fits)
     _refuse_too_long(too_long, len(encoded), stage, reader)
     return Corpus(
-        [encoded[n] for n in fits], [images[n] for n in fits], too_long, stage, [order[n] for n in fits], seed
+        [encoded[n] for n in fits], [images[n] for n in fits], too_long, stage, [order[n] for n in fits], seed, silent
     )
 
 
 def _refuse_unfit(
     encoded: list[Encoded], images: list[tuple[str, ...]], order: list[tuple[str, int]], reader: MixReader
 ) -> None:
-    """A sample with nothing to learn, or whose pictures and places differ, would train on something else silently."""
+    """A sample whose pictures and places differ would train on something else silently."""
     for sample, found, (name, _) in zip(encoded, images, order, strict=True):
         where = f"mix '{reader.info.name}', sample {name}"
         if sample.pictures != len(found):
             what = f"its text has {sample.pictures} picture places but it has {len(found)} pictures"
             raise Refusal(where, what, "filter it out, or use a template that writes every picture")
-        if not sample.learned.any():
-            raise Refusal(where, "has no token to learn", "filter empty answers out of its dataset")
+
+
+def _refuse_silent(silent: int, total: int, stage: Stage, reader: MixReader) -> None:
+    share = silent / total
+    if share > stage.unsupervised_limit or silent == total:
+        what = f"{silent} of {total} samples ({share:.1%}) have no token to learn, under template '{stage.template}'"
+        limit = f"raise 'unsupervised_limit' (now {stage.unsupervised_limit})"
+        raise Refusal(f"mix '{reader.info.name}'", what, f"filter empty answers out of its datasets, or {limit}")
 
 
 def _refuse_too_long(too_long: int, total: int, stage: Stage, reader: MixReader) -> None:

@@ -23,7 +23,7 @@ from transformers import CLIPVisionConfig, LlavaConfig, LlavaForConditionalGener
 
 from registry.errors import Refusal
 from registry.store import dump_json
-from registry.trial import MODULES, Module
+from registry.trial import MODULES, Lora, Module
 from trainers.picture import PictureSettings
 from trainers.requests import Shape
 from trainers.tokens import Tokens
@@ -51,6 +51,8 @@ class Checkpoint:
     image_tokens: int
     """Tokens that one picture takes."""
     frozen: list[str] = field(default_factory=list)
+    lora: Lora | None = None
+    """Low-rank adapters that the language model carries (``trainers.lora``)."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,8 @@ def _read_config(folder: Path) -> LlavaConfig:
 
 def _image_tokens(config: LlavaConfig) -> int:
     side = int(config.vision_config.image_size) // int(config.vision_config.patch_size)
-    return side * side + int(config.vision_feature_select_strategy == "full")
+    has_class = str(config.vision_config.model_type).startswith("clip")
+    return side * side + int(has_class and config.vision_feature_select_strategy == "full")
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, half: bool = False) -> None:
@@ -217,18 +220,38 @@ def parameters_of(model: nn.Module, module: Module) -> Iterator[tuple[str, nn.Pa
 
 
 def freeze(checkpoint: Checkpoint, trains: list[Module]) -> dict[str, Any]:
-    """Let only ``trains`` learn; the plan (module -> parameters, trained or frozen) as it is stored with a trial."""
+    """Let only ``trains`` learn; the plan (module -> parameters, and how many learn) as it is stored with a trial.
+
+    Of a language model with low-rank adapters only these learn; they are not counted among its parameters.
+    """
     plan: dict[str, Any] = {}
     for module in MODULES:
-        learns = module in trains
-        count = 0
-        for _, parameter in parameters_of(checkpoint.model, module):
+        sizes = {"parameters": 0, "learning": 0}
+        for name, parameter in parameters_of(checkpoint.model, module):
+            added = is_added(name)
+            learns = module in trains and (added or module != "llm" or checkpoint.lora is None)
             parameter.requires_grad_(learns)
-            count += parameter.numel()
-        plan[module] = {"parameters": count, "trained": learns}
+            sizes["parameters"] += 0 if added else parameter.numel()
+            sizes["learning"] += parameter.numel() if learns else 0
+        plan[module] = {**sizes, "trained": module in trains}
+    if checkpoint.lora is not None:
+        plan["llm"]["lora"] = checkpoint.lora.model_dump(mode="json")
     checkpoint.frozen = [module for module in MODULES if module not in trains]
-    logger.info("trains %s, freezes %s", ", ".join(trains) or "nothing", ", ".join(checkpoint.frozen) or "nothing")
+    logger.info("%s", "; ".join(f"{module}: {_in_words(entry)}" for module, entry in plan.items()))
     return plan
+
+
+def is_added(name: str) -> bool:
+    """Whether a parameter is one of a low-rank adapter."""
+    return ".lora_" in name
+
+
+def _in_words(entry: dict[str, Any]) -> str:
+    if not entry["trained"]:
+        return f"{entry['parameters']:,} parameters, frozen"
+    lora = entry.get("lora")
+    how = f" (LoRA of rank {lora['r']})" if lora else ""
+    return f"{entry['parameters']:,} parameters, {entry['learning']:,} learn{how}"
 
 
 def _first_line(error: Exception) -> str:

@@ -1,7 +1,8 @@
 """From picture bytes to the numbers a vision tower reads, the same way in training and in scoring.
 
 The picture is padded to a square with CLIP's mean colour (nothing is cropped away, as LLaVA-1.5 does for
-fine-tuning and evaluation), resized bicubically, and normalised. Pillow and numpy only.
+fine-tuning and evaluation) or cut to its middle (as LLaVA-1.5 does for its first stage), resized bicubically, and
+normalised. Pillow and numpy only.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ PREPROCESSOR = "preprocessor_config.json"
 
 Pixels = npt.NDArray[np.float32]
 Square = npt.NDArray[np.uint8]
+Fit = Literal["pad", "crop"]
 
 
 class PictureSettings(StrictModel):
@@ -36,6 +38,8 @@ class PictureSettings(StrictModel):
     """Pixels along a side of the square that the tower reads."""
     mean: tuple[float, float, float] = CLIP_MEAN
     std: tuple[float, float, float] = CLIP_STD
+    fit: Fit = "pad"
+    """How a picture that is no square becomes one."""
 
     @classmethod
     def read(cls, folder: Path, size: int) -> PictureSettings:
@@ -51,9 +55,10 @@ class PictureSettings(StrictModel):
             raise Refusal(str(path), f"damaged ({reason})", "copy the checkpoint again") from None
 
     def as_preprocessor(self) -> dict[str, Any]:
-        """The file that transformers' own CLIP processor reads; equal to ours for square pictures."""
+        """The file that transformers' LLaVA processor reads; it pads as we do."""
         return {
-            "image_processor_type": "CLIPImageProcessor",
+            "image_processor_type": "LlavaImageProcessor",
+            "do_pad": True,
             "do_resize": True,
             "size": {"shortest_edge": self.size},
             "do_center_crop": True,
@@ -70,8 +75,12 @@ class PictureSettings(StrictModel):
 
 def square(data: bytes, settings: PictureSettings, where: str) -> Square:
     """uint8 [size, size, 3] from the bytes of a picture file; Refusal (naming ``where``) for what is none."""
-    image = _pad(rgb(data, where), tuple(round(255 * m) for m in settings.mean))
-    if image.width != settings.size:
+    image = rgb(data, where)
+    if settings.fit == "crop":
+        image = _middle(image, settings.size)
+    else:
+        image = _pad(image, tuple(int(255 * m) for m in settings.mean))
+    if image.size != (settings.size, settings.size):
         image = image.resize((settings.size, settings.size), Image.Resampling.BICUBIC)
     return np.asarray(image)
 
@@ -103,6 +112,16 @@ def rgb(data: bytes, where: str) -> Image.Image:
 def _flatten(image: Image.Image) -> Image.Image:
     """RGB with 8 bits a channel, over white."""
     return on_white(eight_bits(image)).convert("RGB")
+
+
+def _middle(image: Image.Image, size: int) -> Image.Image:
+    """CLIP's own way: the short side resized to ``size``, then the middle of the long one."""
+    short = min(image.size)
+    width, height = (size * side // short for side in image.size)  # the long side is cut off below, as CLIP does
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
+    left, top = (width - size) // 2, (height - size) // 2
+    return image.crop((left, top, left + size, top + size))
 
 
 def _pad(image: Image.Image, colour: tuple[int, ...]) -> Image.Image:

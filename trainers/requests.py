@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from registry.assembly import Assembly
 from registry.trial import AnswerBy, Runtime, Settings, Stage
 from registry.yaml_file import StrictModel
 
@@ -58,6 +59,22 @@ class ModelScoreRequest(Asked):
     """Folder of its files."""
     template: str | None = None
     """Chat template of ours that it is asked in; None: that of its own processor."""
+
+
+class AssembleRequest(Request):
+    """Put a base checkpoint together from its parts."""
+
+    name: str
+    """For people; begins the folder's name."""
+    digest: str
+    """Identity of the result."""
+    assembly: Assembly
+    vision: str
+    """Folder of the vision encoder."""
+    llm: str
+    """Folder of the language model."""
+    inputs: dict[str, str]
+    """Name of each part -> digest of its files."""
 
 
 class SampleFile(StrictModel):

@@ -21,9 +21,18 @@ import transformers
 from pydantic import ValidationError
 
 from registry.errors import Refusal, did_you_mean
+from trainers.assemble import assemble
 from trainers.base_build import build_base
 from trainers.measure import measure_files
-from trainers.requests import BaseRequest, MeasureRequest, ModelScoreRequest, Request, ScoreRequest, TrainRequest
+from trainers.requests import (
+    AssembleRequest,
+    BaseRequest,
+    MeasureRequest,
+    ModelScoreRequest,
+    Request,
+    ScoreRequest,
+    TrainRequest,
+)
 from trainers.score import score_model, score_trial
 from trainers.train import train
 from trainers.workshop import Workshop
@@ -47,6 +56,7 @@ class Server:
             "score-model": (ModelScoreRequest, self._score_model),
             "base": (BaseRequest, self._base),
             "measure": (MeasureRequest, self._measure),
+            "assemble": (AssembleRequest, self._assemble),
         }
 
     def run(self, lines: Iterable[str]) -> None:
@@ -106,6 +116,10 @@ class Server:
     def _measure(self, request: MeasureRequest) -> Event:
         fresh = measure_files(self._workshop, request, self._progress(request))
         return {"folder": request.filter, "cached": not fresh}
+
+    def _assemble(self, request: AssembleRequest) -> Event:
+        folder, cached = assemble(request)
+        return {"folder": folder.name, "cached": cached}
 
     def _progress(self, request: Request) -> Callable[[Event], None]:
         return lambda event: self._tell({"id": request.id, **event})

@@ -6,6 +6,7 @@ all its characters lie in one learned span.
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,10 +45,12 @@ class Encoded:
 class Tokens:
     """A checkpoint's tokenizer."""
 
-    def __init__(self, tokenizer: Tokenizer, image_id: int, where: str) -> None:
+    def __init__(self, tokenizer: Tokenizer, image_id: int, where: str, begins: bool | None = None) -> None:
         self._tokenizer = tokenizer
-        self._where = where
+        self.where = where
         self.image_id = image_id
+        self.begins = begins
+        """Whether texts are said to begin with a mark of their own (Llama's ``<s>``); None where nothing is said."""
         tokenizer.no_padding()
         tokenizer.no_truncation()
 
@@ -64,7 +67,7 @@ class Tokens:
             found = tokenizer.token_to_id(IMAGE_TOKEN)
             what = f"{IMAGE_TOKEN} is token {found}, but config.json says {image_id}"
             raise Refusal(str(path), what, "add the token to the tokenizer, or correct image_token_index")
-        return cls(tokenizer, image_id, str(path))
+        return cls(tokenizer, image_id, str(path), _begins(folder))
 
     def __len__(self) -> int:
         return int(self._tokenizer.get_vocab_size())
@@ -74,8 +77,12 @@ class Tokens:
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids
         if len(ids) != 1:
             way = "choose a template that fits this model"
-            raise Refusal(self._where, f"{text!r} is {len(ids)} tokens, the template needs one", way)
+            raise Refusal(self.where, f"{text!r} is {len(ids)} tokens, the template needs one", way)
         return int(ids[0])
+
+    def count(self, text: str) -> int:
+        """How many tokens a text is."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def encode(self, conversations: Sequence[Rendered], image_tokens: int) -> list[Encoded]:
         """Tokens of many conversations at once; every picture place becomes ``image_tokens`` tokens."""
@@ -101,9 +108,22 @@ class Tokens:
         learned[:1] = False  # nothing comes before it that could predict it
         return Encoded(ids, learned, pictures)
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of generated tokens, special ones left out."""
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+    def decode(self, ids: Sequence[int], special: bool = False) -> str:
+        """Text of generated tokens; special ones are left out unless ``special`` asks for them."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=not special))
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """The characters ``[start, end)`` of every token of a text, as the tokenizer states them."""
+        return [(int(start), int(end)) for start, end in self._tokenizer.encode(text).offsets]
+
+
+def _begins(folder: Path) -> bool | None:
+    """What ``tokenizer_config.json`` says about a mark for the beginning."""
+    try:
+        said = json.loads((folder / "tokenizer_config.json").read_bytes()).get("add_bos_token")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return said if isinstance(said, bool) else None
 
 
 def _learned(offsets: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]) -> Flags:

@@ -25,10 +25,14 @@ from registry.errors import Refusal
 from registry.mix import MixReader
 from registry.store import COST, Home, Record, dump_json
 from registry.trial import Runtime, Settings, Stage
+from trainers import chat_jinja
+from trainers.chat import template
 from trainers.features import Features
 from trainers.forward import Network
 from trainers.loader import Corpus, Step, load_corpus
-from trainers.model import Checkpoint, freeze, parameters_of, save_checkpoint
+from trainers.lora import LORA, merge_lora, save_lora
+from trainers.model import Checkpoint, parameters_of, save_checkpoint
+from trainers.prepare import prepare
 from trainers.requests import TrainRequest
 from trainers.workshop import Workshop, check_base
 
@@ -77,8 +81,9 @@ def train(workshop: Workshop, request: TrainRequest, tell: Tell) -> tuple[Path, 
     if reader.info.content_digest != settings.mix:
         what = f"has content {reader.info.content_digest[:12]}, the settings ask for {settings.mix[:12]}"
         raise Refusal(f"mix '{request.mix}'", what, "build the mix again, or plan the trial again")
-    checkpoint = workshop.checkpoint(_start_folder(home, settings, Path(request.base)))
-    frozen = freeze(checkpoint, settings.stage.trains)
+    start = _start_folder(home, settings, Path(request.base))
+    loaded = workshop.checkpoint(start, own=settings.stage.lora is not None)
+    checkpoint, frozen = prepare(loaded, settings.stage, settings.seed)
     corpus = load_corpus(reader, settings.stage, settings.seed, workshop.tokens(checkpoint))
     folder = home.folder("trials", request.name, settings.digest())
     with home.making(folder, _record(request.name, settings, corpus)) as work:
@@ -143,7 +148,7 @@ def make_optimizer(model: nn.Module, stage: Stage) -> tuple[torch.optim.AdamW, l
     """AdamW with a peak rate for each module; vectors (norms, biases) do not decay. And all parameters that learn."""
     groups: list[dict[str, Any]] = []
     for module in stage.trains:
-        named = [parameter for _, parameter in parameters_of(model, module)]
+        named = [parameter for _, parameter in parameters_of(model, module) if parameter.requires_grad]
         if not stage.weight_decay:  # one group is updated faster than two
             groups.append({"params": named, "peak": stage.lr[module], "weight_decay": 0.0})
             continue
@@ -174,9 +179,9 @@ def _record(name: str, settings: Settings, corpus: Corpus) -> Record:
         name=name,
         digest=settings.digest(),
         inputs=inputs,
-        rows_in=len(corpus.samples) + corpus.too_long,
+        rows_in=len(corpus.samples) + sum(corpus.rejected.values()),
         rows_out=len(corpus.samples),
-        rejected={"longer than a packed row": corpus.too_long} if corpus.too_long else {},
+        rejected=corpus.rejected,
         settings=settings.model_dump(mode="json"),
         versions={"torch": torch.__version__, "transformers": transformers.__version__},
         command=f"train {name}",
@@ -189,7 +194,13 @@ def _write_trial(
     lines = [json.dumps(vars(line), sort_keys=True) for line in log]
     (work / LOG).write_text("\n".join(lines) + "\n")
     (work / SETTINGS).write_bytes(dump_json({**settings.model_dump(mode="json"), "modules": frozen}))
+    if checkpoint.lora is not None:
+        save_lora(checkpoint, work / LORA, settings.base)
+        merge_lora(checkpoint)
     save_checkpoint(checkpoint, work / CHECKPOINT)
+    asks = chat_jinja.jinja(template(settings.stage.template))
+    if asks is not None:
+        (work / CHECKPOINT / chat_jinja.FILE).write_text(asks)
 
 
 class _Clock:

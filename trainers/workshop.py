@@ -37,8 +37,13 @@ class Workshop:
     _stores: dict[Path, ImageStore] = field(default_factory=dict)
     _things: dict[str, Any] = field(default_factory=dict)
 
-    def checkpoint(self, folder: Path) -> Checkpoint:
-        """A checkpoint with its stored weights, whatever an earlier request did to the model in memory."""
+    def checkpoint(self, folder: Path, own: bool = False) -> Checkpoint:
+        """A checkpoint with its stored weights, whatever an earlier request did to the model in memory.
+
+        ``own`` gives a model that nobody else will see, for who changes more of it than its weights.
+        """
+        if own:
+            return load_checkpoint(folder)
         key = folder.resolve()
         stamp = _stamp(key)
         found = self._loaded.pop(key, None)

@@ -42,31 +42,26 @@ def command(
       curator train demo-pretrain --stage pretrain
       curator train demo-baseline --init pretrain-demo-pretrain-s0 --seed 0
     """
+    from curator.assembly import make_base
     from curator.output import note, print_fields, print_json, progress
-    from curator.train import plan_training, train
+    from curator.train import in_words, plan_training, train
     from registry.store import Home
-    from registry.trial import MODULES, load_scale
+    from registry.trial import load_scale
 
     scale = load_scale(scale_name)
     if base is not None:
         scale = scale.model_copy(update={"base": base})
     opened = Home.default(home)
     plan = plan_training(opened, mix, scale, stage, init, seed)
-    trains: tuple[str, ...] = tuple(plan.settings.stage.trains)
-    frozen = tuple(module for module in MODULES if module not in trains)
-    facts = {
-        "name": plan.name,
-        "digest": plan.settings.digest(),
-        "stage": stage,
-        "samples": plan.samples,
-        "trains": list(trains),
-        "frozen": list(frozen),
-        "already_there": plan.finished is not None,
-    }
+    if plan.base.folder is None and not dry_run:  # all else is known to be right before anything is fetched
+        plan = plan_training(opened, mix, scale, stage, init, seed, make_base(opened, scale.base))
+    freeze = {module: in_words(entry) for module, entry in plan.modules.items()}
+    facts = {**plan.facts(), "modules": plan.modules}
     if dry_run:
-        print_json(facts) if as_json else print_fields(list(facts.items()))
+        print_json(facts) if as_json else print_fields([*plan.facts().items(), *freeze.items()])
         return
-    note(f"trains {', '.join(trains)}; frozen: {', '.join(frozen) or 'nothing'}")
+    for module, words in freeze.items():
+        note(f"{module}: {words}")
     with progress(f"training {plan.name}", 1000) as advance:
         done = 0
 
@@ -78,5 +73,5 @@ def command(
                 done = now
 
         folder = train(opened, plan, listen)
-    facts |= {"trial": folder.name, "path": str(folder)}
-    print_json(facts) if as_json else print_fields(list(facts.items()))
+    done_facts = {"trial": folder.name, "path": str(folder)}
+    print_json({**facts, **done_facts}) if as_json else print_fields([*plan.facts().items(), *done_facts.items()])

@@ -17,6 +17,7 @@ from registry.trial import (
     CandidateDecision,
     DecisionRule,
     Effect,
+    Lora,
     Noise,
     Runtime,
     Scale,
@@ -56,7 +57,7 @@ noise:
 
 def test_the_digest_of_settings_is_golden() -> None:
     """A change here retrains every trial anyone has: raise SETTINGS_VERSION and know why."""
-    assert SETTINGS.digest() == "0c4d1c3824e59402e31db1cda2e91a0d67cb0f4d678e48e4dac57894790ec89d"
+    assert SETTINGS.digest() == "1e16eb520d96fadc44a175b829a6743fd3e25721b14c1083c01e84ede0a90af2"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_the_digest_of_settings_is_golden() -> None:
         {"mix": "d" * 64},
         {"base": "d" * 64},
         {"init": "d" * 64},
-        {"version": 2},
+        {"version": 3},
         *[
             {"stage": STAGE.model_copy(update=update)}
             for update in (
@@ -82,6 +83,9 @@ def test_the_digest_of_settings_is_golden() -> None:
                 {"clip_norm": 0.5},
                 {"precision": "bf16"},
                 {"too_long_limit": 0.1},
+                {"unsupervised_limit": 0.1},
+                {"fit": "crop"},
+                {"lora": Lora(r=8, alpha=16)},
             )
         ],
     ],

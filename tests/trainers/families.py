@@ -1,4 +1,4 @@
-"""Tiny checkpoints of other families, as their own classes save them, with processor and chat template."""
+"""Tokenizers and checkpoints built like those of the real model families, small: Llama, Yi, Qwen; CLIP, SigLIP."""
 
 from __future__ import annotations
 
@@ -7,113 +7,186 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import (
-    CLIPVisionConfig,
-    LlamaConfig,
-    LlavaNextConfig,
-    LlavaNextForConditionalGeneration,
-    LlavaNextProcessor,
-    PreTrainedTokenizerFast,
-    Qwen2VLConfig,
-    Qwen2VLForConditionalGeneration,
-)
-from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-TEXT: dict[str, Any] = {
+TEXT = [
+    "A chat between a curious user and an artificial intelligence assistant.",
+    "The assistant gives helpful, detailed, and polite answers to the user's questions.",
+    "USER: What is this? ASSISTANT: A red Cat, 42 cm. USER: Sure? ASSISTANT: Yes, I am. Quite.",
+    "system You are a helpful assistant. user assistant Answer the questions with a single word or phrase.",
+] * 3
+
+
+def llama_tokenizer(legacy: bool = True) -> Tokenizer:
+    """As Llama's: BPE over text with ``▁`` for blanks, bytes for what it does not know, ``<s>`` at the beginning.
+
+    ``legacy`` writes the blank before the text with a normaliser (so after every special token too), otherwise a
+    Metaspace does it at the beginning alone: the two forms in which such tokenizers are published.
+    """
+    vocabulary, merges = _trained("▁")
+    names = ["<unk>", "<s>", "</s>", *(f"<0x{number:02X}>" for number in range(256)), *vocabulary]
+    tokenizer = Tokenizer(
+        models.BPE(vocab=_numbered(names), merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    )
+    if legacy:
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace("▁", prepend_scheme="first", split=False)
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    tokenizer.post_processor = begin_with("<s>", 1)
+    tokenizer.add_special_tokens([_special(name) for name in ("<unk>", "<s>", "</s>")])
+    return tokenizer
+
+
+def yi_tokenizer() -> Tokenizer:
+    """As Yi's: Llama's kind without a blank before the text or a mark for the beginning, with ChatML's marks."""
+    vocabulary, merges = _trained("▁")
+    marks = ["<unk>", "<|startoftext|>", "<|endoftext|>", "<|Human|>", "<|Assistant|>", "<|System|>"]
+    marks += ["<|im_start|>", "<|im_end|>"]
+    names = [*marks, *(f"<0x{number:02X}>" for number in range(256)), *vocabulary]
+    tokenizer = Tokenizer(
+        models.BPE(vocab=_numbered(names), merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    )
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.add_special_tokens([_special(name) for name in marks])
+    return tokenizer
+
+
+QWEN_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def qwen_tokenizer() -> Tokenizer:
+    """As Qwen1.5's and 2.5's: BPE over bytes, text composed (NFC), no mark for the beginning, ChatML's marks."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    split = pre_tokenizers.Split(Regex(QWEN_PATTERN), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(False, use_regex=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train_from_iterator(
+        TEXT, trainers.BpeTrainer(vocab_size=420, show_progress=False, initial_alphabet=sorted(alphabet))
+    )
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    tokenizer.add_special_tokens([_special(name) for name in ("<|endoftext|>", "<|im_start|>", "<|im_end|>")])
+    return tokenizer
+
+
+def begin_with(name: str, number: int, times: int = 1) -> Any:
+    """A post-processor that writes a mark before every text."""
+    pieces = " ".join([name] * times)
+    return processors.TemplateProcessing(
+        single=f"{pieces} $A", pair=f"{pieces} $A {pieces} $B:1", special_tokens=[(name, number)]
+    )
+
+
+def _special(name: str) -> AddedToken:
+    return AddedToken(name, special=True, normalized=False)
+
+
+def _numbered(names: list[str]) -> dict[str, int]:
+    return {name: number for number, name in enumerate(dict.fromkeys(names))}
+
+
+def _trained(blank: str) -> tuple[list[str], list[tuple[str, str]]]:
+    """Vocabulary and merges of a BPE trained on the text above, each word with the blank before it."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(blank, prepend_scheme="always")
+    tokenizer.train_from_iterator(TEXT, trainers.BpeTrainer(vocab_size=160, show_progress=False))
+    state = json.loads(tokenizer.to_str())["model"]
+    names = sorted(state["vocab"], key=state["vocab"].get)
+    return names, [tuple(pair) for pair in state["merges"]]
+
+
+def clip_folder(folder: Path, whole: bool = True) -> Path:
+    """A CLIP checkpoint as OpenAI's (both encoders) or its vision half alone."""
+    from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig, CLIPVisionModel
+
+    torch.manual_seed(1)
+    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
+    vision = CLIPVisionConfig(image_size=12, patch_size=6, projection_dim=16, **small)
+    text = CLIPTextConfig(vocab_size=40, projection_dim=16, bos_token_id=0, eos_token_id=1, **small)
+    both = CLIPConfig(vision_config=vision.to_dict(), text_config=text.to_dict(), projection_dim=16)
+    (CLIPModel(both) if whole else CLIPVisionModel(vision)).save_pretrained(folder)
+    _preprocessor(folder, "CLIPImageProcessor", None)
+    return folder
+
+
+def siglip_folder(folder: Path) -> Path:
+    """A SigLIP checkpoint as Google's: both encoders and a pooling head."""
+    from transformers import SiglipConfig, SiglipModel, SiglipTextConfig, SiglipVisionConfig
+
+    torch.manual_seed(2)
+    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
+    vision = SiglipVisionConfig(image_size=12, patch_size=6, **small)
+    text = SiglipTextConfig(vocab_size=40, **small)
+    SiglipModel(SiglipConfig(vision_config=vision.to_dict(), text_config=text.to_dict())).save_pretrained(folder)
+    _preprocessor(folder, "SiglipImageProcessor", [0.5, 0.5, 0.5])
+    return folder
+
+
+def _preprocessor(folder: Path, kind: str, mean: list[float] | None) -> None:
+    settings: dict[str, Any] = {"image_processor_type": kind}
+    if mean is not None:
+        settings |= {"image_mean": mean, "image_std": mean, "size": {"height": 12, "width": 12}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+
+
+def llama_folder(folder: Path, legacy: bool = True, dtype: torch.dtype = torch.float32, **config: Any) -> Path:
+    """A language model as Vicuna: Llama layers, its tokenizer, a full vocabulary."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = llama_tokenizer(legacy)
+    settings = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, **_SMALL, **config}
+    torch.manual_seed(3)
+    LlamaForCausalLM(LlamaConfig(vocab_size=tokenizer.get_vocab_size(), **settings)).to(dtype).save_pretrained(folder)
+    words = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "legacy": legacy, "model_max_length": 4096}
+    tokenizer_files(folder, tokenizer, words | {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"})
+    return folder
+
+
+def yi_folder(folder: Path) -> Path:
+    """A language model as Yi's chat models: Llama layers with fewer key heads, a tokenizer with ChatML's marks."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = yi_tokenizer()
+    torch.manual_seed(4)
+    config = LlamaConfig(vocab_size=tokenizer.get_vocab_size(), **{**_SMALL, "num_key_value_heads": 1})
+    LlamaForCausalLM(config).save_pretrained(folder)
+    words = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": False, "model_max_length": 4096}
+    names = {"bos_token": "<|startoftext|>", "eos_token": "<|im_end|>", "unk_token": "<unk>", "pad_token": "<unk>"}
+    tokenizer_files(folder, tokenizer, words | names)
+    return folder
+
+
+def qwen_folder(folder: Path, tied: bool = False) -> Path:
+    """A language model as Qwen's: its embedding has more rows than the tokenizer has tokens."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    tokenizer = qwen_tokenizer()
+    torch.manual_seed(5)
+    rows = tokenizer.get_vocab_size() + 20
+    config = Qwen2Config(vocab_size=rows, tie_word_embeddings=tied, **_SMALL)
+    Qwen2ForCausalLM(config).save_pretrained(folder)
+    words = {"tokenizer_class": "Qwen2Tokenizer", "bos_token": None, "model_max_length": 32768}
+    tokenizer_files(folder, tokenizer, words | {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"})
+    return folder
+
+
+_SMALL = {
     "hidden_size": 32,
     "intermediate_size": 64,
     "num_hidden_layers": 2,
-    "num_attention_heads": 4,
+    "num_attention_heads": 2,
     "num_key_value_heads": 2,
-    "max_position_embeddings": 2048,
 }
-GRID = [[28, 56], [56, 28], [56, 56]]
-LLAVA_CHAT = (
-    "{% for m in messages %}{% if m['role'] == 'user' %}USER: {% for c in m['content'] %}"
-    "{% if c['type'] == 'image' %}<image>\n{% else %}{{ c['text'] }}{% endif %}{% endfor %}"
-    "{% else %} ASSISTANT: {{ m['content'][0]['text'] }}</s>{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %} ASSISTANT:{% endif %}"
-)
-QWEN_CHAT = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}"
-    "{% if c['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ c['text'] }}{% endif %}"
-    "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 
 
-def _tokenizer(special: list[str], **named: str) -> PreTrainedTokenizerFast:
-    pieces = [*special, *sorted(pre_tokenizers.ByteLevel.alphabet()), *(f"\u0120{letter}" for letter in "ABCD")]
-    core = Tokenizer(models.BPE(vocab={text: n for n, text in enumerate(pieces)}, merges=[], ignore_merges=True))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    core.add_special_tokens(special)
-    return PreTrainedTokenizerFast(tokenizer_object=core, **named)
-
-
-def _spread(model: torch.nn.Module) -> None:
-    """Weights with which replies differ from question to question."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
-
-
-def llava_next(folder: Path) -> Path:
-    """LLaVA-NeXT: several crops a picture, grouped-query attention."""
-    tokenizer = _tokenizer(["<pad>", "</s>", "<image>"], pad_token="<pad>", eos_token="</s>")
-    vision = CLIPVisionConfig(
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        image_size=28,
-        patch_size=14,
-        projection_dim=32,
-    )
-    text = LlamaConfig(**TEXT, vocab_size=len(tokenizer), bos_token_id=None, eos_token_id=1, pad_token_id=0)
-    config = LlavaNextConfig(
-        vision_config=vision, text_config=text, image_token_index=2, image_grid_pinpoints=GRID, image_seq_length=4
-    )
-    model = LlavaNextForConditionalGeneration(config)
-    _spread(model)
-    model.save_pretrained(folder)
-    side = {"height": 28, "width": 28}
-    LlavaNextProcessor(
-        LlavaNextImageProcessorPil(size={"shortest_edge": 28}, crop_size=side, image_grid_pinpoints=GRID),
-        tokenizer,
-        patch_size=14,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-        chat_template=LLAVA_CHAT,
-    ).save_pretrained(folder)
-    return folder
-
-
-def qwen2_vl(folder: Path) -> Path:
-    """Qwen2-VL: pictures of any size, positions in three dimensions, a processor that also wants to read videos."""
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"]
-    special += ["<|image_pad|>", "<|video_pad|>"]
-    tokenizer = _tokenizer(special, pad_token=special[0], eos_token=special[2])
-    rope = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [1, 1, 2]}
-    vision = {"depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 2, "patch_size": 14}
-    ids = {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 0}
-    config = Qwen2VLConfig(
-        vision_config=vision,
-        text_config={**TEXT, **ids, "vocab_size": len(tokenizer), "rope_parameters": rope},
-        image_token_id=5,
-        video_token_id=6,
-        vision_start_token_id=3,
-        vision_end_token_id=4,
-    )
-    model = Qwen2VLForConditionalGeneration(config)
-    _spread(model)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    Qwen2VLImageProcessorPil(size={"shortest_edge": 784, "longest_edge": 3136}).save_pretrained(folder)
-    (folder / "chat_template.jinja").write_text(QWEN_CHAT)
-    path = folder / "preprocessor_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"processor_class": "Qwen2VLProcessor"}))
-    return folder
+def tokenizer_files(folder: Path, tokenizer: Tokenizer, settings: dict[str, Any]) -> None:
+    """What a language model's publisher ships beside its weights."""
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))

@@ -20,7 +20,7 @@ from registry.errors import Refusal
 from registry.scores import score_path
 from registry.sheet import Sheet, read_sheet
 from registry.store import Home, Record
-from tests.trainers.families import llava_next, qwen2_vl
+from tests.trainers.foreign_models import llava_next, qwen2_vl
 from tests.trainers.test_score import table
 from tests.trainers.toy import ignore
 from trainers.any_model import AnyModel

@@ -19,12 +19,18 @@ GOLDEN = {
     "chatml": "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
     "<|im_start|>user\n<image>\nWhat is this?<|im_end|>\n<|im_start|>assistant\n⟨a red cat<|im_end|>⟩\n",
 }
+GOLDEN["chatml_qwen1.5"] = GOLDEN["chatml"].replace("assistant.<|im_end|>", "assistant<|im_end|>")
+GOLDEN["chatml_qwen2.5"] = GOLDEN["chatml"].replace("You are", "You are Qwen, created by Alibaba Cloud. You are")
+GOLDEN["chatml_yi"] = GOLDEN["chatml"].partition("<|im_end|>\n")[2]
 GOLDEN_TWO = {
     "plain": "<image>⟨a red cat\n⟩⟨yes\n⟩",
     "demo": "USER: <image>\nWhat is this? ASSISTANT:⟨ a red cat</s>⟩USER: Sure? ASSISTANT:⟨ yes</s>⟩",
     "vicuna_v1": f"{GOLDEN['vicuna_v1']}USER: Sure? ASSISTANT:⟨ yes</s>⟩",
     "chatml": GOLDEN["chatml"] + "<|im_start|>user\nSure?<|im_end|>\n<|im_start|>assistant\n⟨yes<|im_end|>⟩\n",
 }
+
+for _name in ("chatml_qwen1.5", "chatml_qwen2.5", "chatml_yi"):
+    GOLDEN_TWO[_name] = GOLDEN[_name] + GOLDEN_TWO["chatml"].removeprefix(GOLDEN["chatml"])
 
 
 def marked(rendered: Rendered) -> str:

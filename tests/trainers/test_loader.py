@@ -97,11 +97,30 @@ def test_a_mix_of_only_too_long_samples_is_refused_whatever_the_limit(toy: Toy) 
         load(toy, mix, capacity=16, too_long_limit=1.0)
 
 
-def test_a_sample_with_nothing_to_learn_is_refused(toy: Toy) -> None:
-    silent = [make_message("user", "red"), make_message("assistant", "yes"), make_message("system", "x")]
-    mix, _ = make_mix(toy.home, "silent", [1], [silent[:1]])
-    with pytest.raises(Refusal, match="has no token to learn"):
+def test_samples_with_nothing_to_learn_are_left_out_and_counted_up_to_a_limit(toy: Toy) -> None:
+    silent = [[make_message("user", f"red {number}")] for number in range(3)]
+    mix, _ = make_mix(toy.home, "silent", list(range(27)), silent)
+    corpus = load(toy, mix, unsupervised_limit=0.1)
+    assert (corpus.unsupervised, len(corpus.samples)) == (3, 27)
+    assert corpus.rejected == {"nothing to learn": 3}
+    assert all(sample.learned.any() for sample in corpus.samples)
+    with pytest.raises(Refusal, match=r"3 of 30 samples \(10.0%\) have no token to learn") as refusal:
         load(toy, mix)
+    assert "unsupervised_limit" in refusal.value.way_out
+
+
+def test_a_mix_of_samples_with_nothing_to_learn_is_refused_whatever_the_limit(toy: Toy) -> None:
+    mix, _ = make_mix(toy.home, "mute", [], [[make_message("user", "red")]])
+    with pytest.raises(Refusal, match="1 of 1 samples"):
+        load(toy, mix, unsupervised_limit=1.0)
+
+
+def test_long_and_silent_samples_are_counted_once_each(toy: Toy) -> None:
+    long = [make_message("user", "red " * 200), make_message("assistant", "yes")]
+    both = [make_message("user", "red " * 200)]
+    mix, _ = make_mix(toy.home, "both", list(range(40)), [long, both])
+    corpus = load(toy, mix, unsupervised_limit=0.05)
+    assert corpus.rejected == {"longer than a packed row": 1, "nothing to learn": 1}
 
 
 def test_places_without_pictures_are_refused(toy: Toy) -> None:
