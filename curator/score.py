@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curator.trials import Event, Workers, score_request
 from registry.answers import check_rules
-from registry.benchmark import Result, load_benchmark
+from registry.benchmark import Index, Question, Result, load_benchmark
 from registry.errors import Refusal
+from registry.sampling import picture_clusters
 from registry.table import read_cells
 
 if TYPE_CHECKING:
@@ -22,9 +24,26 @@ if TYPE_CHECKING:
 _FORMATS = "JSON lines or tab-separated text with the columns index and"
 
 
+@dataclass(frozen=True)
+class Scoring:
+    """A result, and what was asked and replied for it."""
+
+    result: Result
+    questions: list[Question]
+    replies: dict[Index, str]
+    table: Path
+
+
 def score_predictions(
     predictions: Path, table: Path, name: str, rules: str, partial: bool = False, judge_replies: Path | None = None
 ) -> Result:
+    """The score of a file of predictions (:func:`scoring_of`)."""
+    return scoring_of(predictions, table, name, rules, partial, judge_replies).result
+
+
+def scoring_of(
+    predictions: Path, table: Path, name: str, rules: str, partial: bool = False, judge_replies: Path | None = None
+) -> Scoring:
     """Score a file of predictions against the table of a benchmark.
 
     With ``partial`` questions without a prediction are left out and the result says so; otherwise they are refused.
@@ -38,13 +57,20 @@ def score_predictions(
     answered = [question for question in asked if question.index in replies]
     judged = read_predictions(judge_replies, "reply") if judge_replies is not None else {}
     heard = {question.index: judged[str(question.index)] for question in asked if str(question.index) in judged}
-    result = benchmark.score(answered if partial else asked, replies, rules, heard)
+    scored = answered if partial else asked
+    result = benchmark.score(scored, replies, rules, heard)
     notes = list(result.notes)
     if len(answered) < len(asked):
         notes.append(f"partial: {len(answered)} of {len(asked)} questions have a prediction")
     if len(replies) < len(said):
         notes.append(f"{len(said) - len(replies)} predictions are for no row of the table and were ignored")
-    return dataclasses.replace(result, partial=result.partial or len(answered) < len(asked), notes=notes)
+    result = dataclasses.replace(
+        result,
+        partial=result.partial or len(answered) < len(asked),
+        notes=notes,
+        clusters=picture_clusters(scored),
+    )
+    return Scoring(result, scored, replies, table)
 
 
 def read_predictions(path: Path, column: str = "prediction") -> dict[str, str]:
@@ -78,6 +104,21 @@ def write_answers(path: Path, result: Result, predictions: Path) -> None:
     rows = [dataclasses.asdict(answer) | {"prediction": said[str(answer.index)]} for answer in result.answers]
     text = "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
     write_aside(path, text.encode())
+
+
+def save_score(path: Path, scoring: Scoring) -> None:
+    """Write a score as that of a trial is stored: items in ``path`` (.json), answers beside it (.parquet)."""
+    from registry.answer_rows import answer_rows
+    from registry.identity import file_digest
+    from registry.scores import answers_path, as_stored
+    from registry.store import dump_json, write_aside
+
+    if path.suffix != ".json":
+        raise Refusal(str(path), "a score is saved as JSON", f"name it {path.with_suffix('.json').name}")
+    result = scoring.result
+    rows = answer_rows(load_benchmark(result.benchmark), scoring.questions, scoring.replies, result)
+    write_aside(answers_path(path), rows)
+    write_aside(path, dump_json(as_stored(result, file_digest(scoring.table)).model_dump(mode="json")))
 
 
 def _json_lines(path: Path, column: str) -> Iterator[tuple[int, str, str]]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import hashlib
 import re
 import string
 from collections.abc import Callable, Iterator
@@ -59,7 +60,7 @@ class Row:
     altered: tuple[str, ...]
     """Columns a model sees that the published reading loses or rewrites."""
     image: str
-    """Index text of the row that holds the picture (often its own); empty for a table without pictures."""
+    """Index text of the first row that holds the picture (often its own); empty for a table without pictures."""
 
 
 @dataclass(frozen=True)
@@ -239,6 +240,7 @@ def _rows(
     rows: list[Row] = []
     places: dict[str, tuple[int, int]] = {}
     first_line: dict[str, int] = {}
+    first_with: dict[bytes, str] = {}
     for raw in raw_rows:
         cells = _cells(path, columns, raw)
         image = cells.pop("image", None)
@@ -250,7 +252,8 @@ def _rows(
             raise Refusal(f"{path}:{raw.line}", what, "give every row an index of its own")
         holder = "" if image is None else image
         if image is not None and len(image) > REFERENCE_LIMIT:
-            holder, places[index] = index, (raw.offset, raw.size)
+            holder = first_with.setdefault(hashlib.sha256(image.encode()).digest(), index)
+            places[index] = (raw.offset, raw.size)
         lost = tuple(name for name, cell in cells.items() if cell and cell in missing and name in _READ_AS_TEXT)
         kept = {name: cell for name, cell in cells.items() if cell not in missing}
         rows.append(Row(raw.line, index, kept, lost, holder))

@@ -9,19 +9,19 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
+from registry.answer_rows import answer_rows
 from registry.answers import check_rules
-from registry.benchmark import Benchmark, Index, Question, Result, load_benchmark
+from registry.benchmark import Benchmark, Index, Question, load_benchmark
 from registry.checkpoint import CHECKPOINT
 from registry.errors import Refusal
 from registry.identity import digest, file_digest
 from registry.sample import make_message
-from registry.scores import score_path
+from registry.sampling import picture_clusters
+from registry.scores import answers_path, as_stored, score_path
 from registry.store import Home, dump_json, read_record, write_aside
 from registry.trial import BenchmarkScore, Settings
 from trainers.chat import Template, template
@@ -74,8 +74,9 @@ def score_trial(workshop: Workshop, request: ScoreRequest, tell: Tell) -> tuple[
     sheet = workshop.remember(key, lambda: _sheet(benchmark, table, form, checkpoint))
     said = _answers(workshop, checkpoint, sheet, form, request.max_new_tokens, tell)
     result = benchmark.score(sheet.questions, said, rules)
-    score = _as_score(result, table_digest)
-    write_aside(path.with_suffix(".parquet"), _answer_rows(sheet, said, result))
+    score = as_stored(replace(result, clusters=picture_clusters(sheet.questions)), table_digest)
+    rows = answer_rows(benchmark, sheet.questions, said, result, _prompt_digests(sheet))
+    write_aside(answers_path(path), rows)
     write_aside(path, dump_json(score.model_dump(mode="json")))
     return score, False
 
@@ -142,44 +143,6 @@ def _answers(
     return said
 
 
-def _as_score(result: Result, table_digest: str) -> BenchmarkScore:
-    return BenchmarkScore(
-        benchmark=result.benchmark,
-        version=result.version,
-        rules=result.rules,
-        table_digest=table_digest,
-        score=result.score,
-        metrics=result.metrics,
-        breakdown=result.breakdown,
-        items=result.items,
-        strata=result.strata,
-        partial=result.partial,
-        questions=len(result.answers),
-        unresolved=result.unresolved,
-        notes=result.notes,
-    )
-
-
-def _answer_rows(sheet: Sheet, said: dict[Index, str], result: Result) -> bytes:
-    """The replies as parquet: index, prompt digest, reply, what it was taken for, whether it was right, group."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    taken = {answer.index: answer for answer in result.answers}
-    rows: list[dict[str, Any]] = []
-    for question, text, prompt in zip(sheet.questions, sheet.texts, sheet.prompts, strict=True):
-        answer = taken.get(question.index)
-        rows.append(
-            {
-                "index": str(question.index),
-                "prompt": digest([text, *prompt.images]),
-                "reply": said[question.index],
-                "extracted": answer.extracted if answer else None,
-                "hit": answer.hit if answer else None,
-                "group": question.group,
-            }
-        )
-    kinds = [(name, pa.bool_() if name == "hit" else pa.string()) for name in rows[0]]
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(kinds)), buffer, compression="zstd")
-    return buffer.getvalue()
+def _prompt_digests(sheet: Sheet) -> list[str]:
+    """What each prompt was, pictures included."""
+    return [digest([text, *prompt.images]) for text, prompt in zip(sheet.texts, sheet.prompts, strict=True)]

@@ -34,6 +34,8 @@ _FILE = PathValue(dir_okay=False)
 @click.option("--rules", default="2024-05", show_default=True, metavar="SET", help="Rules that read the replies.")
 @click.option("--partial", is_flag=True, help="Score only the questions that have a prediction.")
 @click.option("--answers", type=_FILE, metavar="FILE", help="Write what each prediction was taken for (.jsonl).")
+@click.option("--save", type=_FILE, metavar="FILE", help="Keep the score of predictions (.json) for 'curator compare'.")
+@click.option("--html", type=_FILE, metavar="FILE", help="Write a page: figures, categories, what went wrong.")
 @click.option(
     "--max-new-tokens", default=16, show_default=True, type=click.IntRange(1, 4096), help="Of a trial's reply."
 )
@@ -42,6 +44,9 @@ _FILE = PathValue(dir_okay=False)
 @home_option
 def command(trial: str | None, predictions: Path | None, **asked: Any) -> None:
     r"""Score a TRIAL of the data home, or a file of predictions, on published benchmarks.
+
+    The interval beside a score is its sampling error (95 %, bootstrap over the questions, those about one picture taken
+    together): another sample of questions would score within it. It is in the unit of the figure it stands beside.
 
     Predictions need no model: whatever produced them, they are read by the rules of the scorer behind most published
     figures (--rules names its version). Replies no rule can read count as wrong and are reported.
@@ -68,18 +73,26 @@ def _score_predictions(
     partial: bool,
     answers: Path | None,
     judge_replies: Path | None,
+    save: Path | None,
+    html: Path | None,
     **asked: Any,
 ) -> None:
-    from curator.score import score_predictions, write_answers
+    from curator.score import save_score, scoring_of, write_answers
 
     if len(benchmarks) != 1:
         raise click.UsageError("--predictions needs one --benchmark NAME.")
     if table is None:
         table = _table_of_home(asked["home"], benchmarks[0])
-    result = score_predictions(predictions, table, benchmarks[0], rules, partial, judge_replies)
+    scoring = scoring_of(predictions, table, benchmarks[0], rules, partial, judge_replies)
     if answers is not None and not asked["dry_run"]:
-        write_answers(answers, result, predictions)
-    _print_result(result, asked["as_json"])
+        write_answers(answers, scoring.result, predictions)
+    if save is not None and not asked["dry_run"]:
+        save_score(save, scoring)
+    if html is not None and not asked["dry_run"]:
+        from curator.report.run import page_of_predictions
+
+        page_of_predictions(html, scoring, predictions.name)
+    _print_result(scoring.result, asked["as_json"])
 
 
 def _table_of_home(home: Path, benchmark: str) -> Path:
@@ -94,8 +107,8 @@ def _score_trial(
 ) -> None:
     if not benchmarks or (table is not None and len(benchmarks) > 1):
         raise click.UsageError("Give --benchmark NAME; with --data TABLE exactly one.")
-    if asked["partial"] or asked["answers"] or asked["judge_replies"]:
-        raise click.UsageError("--partial, --answers and --judge-replies go with --predictions.")
+    if asked["partial"] or asked["answers"] or asked["judge_replies"] or asked["save"]:
+        raise click.UsageError("--partial, --answers, --judge-replies and --save go with --predictions.")
     from curator.laboratory import missing_scores
     from curator.score import score_trial
     from curator.study_request import find_table
@@ -111,19 +124,27 @@ def _score_trial(
     if asked["dry_run"]:
         _print_plan(folder, [bench.name for bench in missing_scores(folder, benches, rules)], asked["as_json"])
         return
-    _print_scores(folder, score_trial(opened, folder, benches, rules), asked["as_json"])
+    scores = score_trial(opened, folder, benches, rules)
+    if asked["html"] is not None:
+        from curator.report.run import page_of_trial
+
+        page_of_trial(asked["html"], folder, benches, rules)
+    _print_scores(folder, scores, asked["as_json"])
 
 
 def _print_result(result: Result, as_json: bool) -> None:
     from curator.output import note, print_fields, print_json, print_table
+    from registry.sampling import published_interval
 
     for line in result.notes:
         note(f"note: {line}")
+    interval = published_interval(result)
     if as_json:
-        print_json(result.summary())
+        print_json(result.summary() | {"interval": interval.told() if interval else None})
         return
     headline = (result.headline, f"{result.metrics[result.headline]:.2f}")
     fields = [("benchmark", result.benchmark), ("rules", result.rules), headline]
+    fields.append(("interval", interval.in_words() if interval else "too few questions to tell"))
     print_fields([*fields, ("unresolved", result.unresolved), ("partial", "yes" if result.partial else None)])
     figures = [("metric", name, round(value, 2)) for name, value in result.metrics.items()]
     figures += [("category", name, round(value, 2)) for name, value in result.breakdown.items()]
@@ -141,15 +162,22 @@ def _print_plan(trial: Path, missing: Sequence[str], as_json: bool) -> None:
 
 def _print_scores(trial: Path, scores: Sequence[BenchmarkScore], as_json: bool) -> None:
     from curator.output import note, print_json, print_table
+    from registry.sampling import score_interval
 
     for score in scores:
         for line in score.notes:
             note(f"note: {score.benchmark}: {line}")
+    intervals = [score_interval(score) for score in scores]
     if as_json:
-        shown = [score.model_dump(mode="json", exclude={"items", "strata"}) for score in scores]
+        left_out = {"items", "strata", "ratios", "clusters"}
+        shown = [
+            score.model_dump(mode="json", exclude=left_out) | {"interval": interval.told() if interval else None}
+            for score, interval in zip(scores, intervals, strict=True)
+        ]
         print_json({"trial": trial.name, "scores": shown})
         return
     rows = [
-        (score.benchmark, score.rules, round(score.score, 2), score.questions, score.unresolved) for score in scores
+        (s.benchmark, s.rules, round(s.score, 2), i.ends() if i else None, s.questions, s.unresolved)
+        for s, i in zip(scores, intervals, strict=True)
     ]
-    print_table(("benchmark", "rules", "score", "questions", "unresolved"), rows)
+    print_table(("benchmark", "rules", "score", "interval", "questions", "unresolved"), rows)
