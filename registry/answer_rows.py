@@ -77,6 +77,9 @@ def read_answers(path: Path, columns: Sequence[str] = tuple(COLUMNS)) -> Iterato
 
     try:
         with pq.ParquetFile(path) as file:
+            absent = set(columns) - set(file.schema_arrow.names)
+            if absent:
+                raise ValueError(f"no column {', '.join(sorted(absent))}: it is of an earlier version")
             for batch in file.iter_batches(ROWS_AT_ONCE, columns=list(columns)):
                 yield from batch.to_pylist()
     except (pa.ArrowException, ValueError, OSError) as error:
