@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from registry.benchmark import Benchmark, Index, Question, Result
 from registry.errors import Refusal
@@ -70,7 +70,7 @@ def answer_rows(
     return buffer.getvalue()
 
 
-def read_answers(path: Path, columns: Sequence[str] = tuple(COLUMNS)) -> Iterator[dict[str, Any]]:
+def read_answers(path: Path | BinaryIO, columns: Sequence[str] = tuple(COLUMNS)) -> Iterator[dict[str, Any]]:
     """The rows of an answers file as they are read; Refusal for one that is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -84,4 +84,5 @@ def read_answers(path: Path, columns: Sequence[str] = tuple(COLUMNS)) -> Iterato
                 yield from batch.to_pylist()
     except (pa.ArrowException, ValueError, OSError) as error:
         what = f"cannot be read as answers ({' '.join(str(error).split())[:200]})"
-        raise Refusal(str(path), what, "remove it and the score of the same name, and score again") from None
+        where = str(path) if isinstance(path, Path) else "answers"
+        raise Refusal(where, what, "remove it and the score of the same name, and score again") from None

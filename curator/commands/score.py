@@ -45,8 +45,8 @@ _FILE = PathValue(dir_okay=False)
 def command(trial: str | None, predictions: Path | None, **asked: Any) -> None:
     r"""Score a TRIAL of the data home, or a file of predictions, on published benchmarks.
 
-    The interval beside a score is its sampling error (95 %, bootstrap over the questions, those about one picture taken
-    together): another sample of questions would score within it. It is in the unit of the figure it stands beside.
+    The interval beside a score is its sampling error: in 95 of 100 cases it holds the score over all questions of the
+    kind (bootstrap; questions about one picture count together). It is in the unit of the figure it stands beside.
 
     Predictions need no model: whatever produced them, they are read by the rules of the scorer behind most published
     figures (--rules names its version). Replies no rule can read count as wrong and are reported.
