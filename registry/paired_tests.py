@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from registry.identity import order_key
 from registry.sampling import DRAWS, Scored, Sums, cluster_sums, drawn_scores
-from registry.statistics import student_distribution, student_quantile
+from registry.student import student_distribution, student_quantile
 from registry.trial import Effect
 
 MCNEMAR, CLUSTERED_MCNEMAR, BOOTSTRAP = "McNemar, exact", "McNemar, exact, by cluster", "paired bootstrap"

@@ -22,7 +22,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Protocol
 
 from registry.identity import order_key
-from registry.statistics import student_quantile
+from registry.student import student_quantile
 
 if TYPE_CHECKING:
     import numpy as np
