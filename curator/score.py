@@ -160,6 +160,14 @@ _READERS: Mapping[str, Callable[[Path, str], Iterator[tuple[int, str, str]]]] = 
 }
 
 
+def count_questions(bench: Bench) -> int:
+    """How many questions a benchmark's table has; Refusal for a file that is no such table."""
+    count = sum(1 for _ in load_benchmark(bench.name).questions(bench.table))
+    if not count:
+        raise Refusal(str(bench.table), "has no question", "give the benchmark's published table")
+    return count
+
+
 def score_trial(home: Home, trial: Path, benches: Sequence[Bench], rules: str) -> list[BenchmarkScore]:
     """Make the scores that are not there yet, in one trainer process, and read all of them."""
     from curator.laboratory import missing_scores, read_score

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -110,7 +110,7 @@ def _score_trial(
     if asked["partial"] or asked["answers"] or asked["judge_replies"] or asked["save"]:
         raise click.UsageError("--partial, --answers, --judge-replies and --save go with --predictions.")
     from curator.laboratory import missing_scores
-    from curator.score import score_trial
+    from curator.score import count_questions, score_trial
     from curator.study_request import find_table
     from registry.answers import check_rules
     from registry.store import Home, find_folder
@@ -122,7 +122,8 @@ def _score_trial(
     benches = [find_table(opened, name, table, max_new_tokens) for name in benchmarks]
     check_rules(rules)
     if asked["dry_run"]:
-        _print_plan(folder, [bench.name for bench in missing_scores(folder, benches, rules)], asked["as_json"])
+        missing = missing_scores(folder, benches, rules)
+        _print_plan(folder, {bench.name: count_questions(bench) for bench in missing}, asked["as_json"])
         return
     scores = score_trial(opened, folder, benches, rules)
     if asked["html"] is not None:
@@ -151,13 +152,14 @@ def _print_result(result: Result, as_json: bool) -> None:
     print_table(("kind", "name", "figure"), figures)
 
 
-def _print_plan(trial: Path, missing: Sequence[str], as_json: bool) -> None:
+def _print_plan(trial: Path, missing: Mapping[str, int], as_json: bool) -> None:
     from curator.output import print_fields, print_json
 
     if as_json:
-        print_json({"trial": trial.name, "to_score": list(missing)})
+        print_json({"trial": trial.name, "to_score": list(missing), "questions": missing})
         return
-    print_fields([("trial", trial.name), ("to score", ", ".join(missing) or "nothing: every score is there")])
+    todo = ", ".join(f"{name} ({questions:,} questions)" for name, questions in missing.items())
+    print_fields([("trial", trial.name), ("to score", todo or "nothing: every score is there")])
 
 
 def _print_scores(trial: Path, scores: Sequence[BenchmarkScore], as_json: bool) -> None:

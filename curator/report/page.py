@@ -84,6 +84,18 @@ def build_report(home: Home, decision: Decision | Path, out: Path, assets: Path 
     return ReportInfo(decided.name, wording.headline(decided), out, len(data), files)
 
 
+def plan_report(home: Home, decision: Path, out: Path, assets: Path | None = None) -> dict[str, Any]:
+    """What :func:`build_report` would write, JSON-ready; Refusal for a decision that cannot be read."""
+    decided, _ = _open(home, decision)
+    return {
+        "decision": decided.name,
+        "headline": wording.headline(decided),
+        "page": str(out),
+        "replaces": out.exists(),
+        "assets": str(assets) if assets is not None else None,
+    }
+
+
 def find_decision(home: Home, name: str | None) -> Path:
     """The folder of a decision by name, folder name or digest; the only one when no name is given."""
     folders = home.finished("decisions")

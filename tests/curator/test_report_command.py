@@ -52,6 +52,21 @@ def test_command_writes_and_tells_in_json(made: Made, tmp_path: Path, html: str)
     assert out.read_text() == html
 
 
+def test_a_dry_run_says_what_would_be_written_and_writes_nothing(made: Made, tmp_path: Path) -> None:
+    out, assets = tmp_path / "page.html", tmp_path / "assets"
+    arguments = ["report", "demo", "--home", str(made.home.path), "--out", str(out), "--assets", str(assets)]
+    told = json.loads(CliRunner().invoke(cli, [*arguments, "--dry-run", "--json"]).stdout)
+    assert (told["decision"], told["page"], told["replaces"], told["assets"]) == ("demo", str(out), False, str(assets))
+    assert list(tmp_path.iterdir()) == []
+    out.write_text("mine")
+    result = CliRunner().invoke(cli, [*arguments, "--dry-run"])
+    assert "replaces the file that is there" in result.stdout
+    assert out.read_text() == "mine"
+    result = CliRunner().invoke(cli, ["report", "absent", "--home", str(made.home.path), "--dry-run"])
+    assert result.exit_code == 1
+    assert "there is none" in result.output
+
+
 def test_command_takes_a_path_and_tells_people(made: Made, tmp_path: Path) -> None:
     out = tmp_path / "page.html"
     result = CliRunner().invoke(cli, ["report", str(made.folder), "--home", str(made.home.path), "--out", str(out)])
