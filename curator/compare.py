@@ -184,7 +184,7 @@ def _compared(a: StoredScore, b: StoredScore) -> Comparison:
         what = f"{field.replace('_', ' ')} differ ({str(ours)[:20]}, {str(theirs)[:20]})"
         raise Refusal(where, f"cannot be compared: {what}", "score both with the same table, rules and options")
     only = set(a.score.items) ^ set(b.score.items)
-    if only or a.score.strata != b.score.strata or a.score.clusters != b.score.clusters:
+    if only or _grouping(a.score) != _grouping(b.score):
         few = ", ".join(sorted(only)[:3])
         what = f"cover other questions ({len(only):,} are in one only: {few})" if only else "group questions otherwise"
         raise Refusal(where, f"cannot be compared: they {what}", "score both on the same questions, without --partial")
@@ -198,6 +198,11 @@ def _compared(a: StoredScore, b: StoredScore) -> Comparison:
         fixed=sum(move > _NO_MOVE for move in moves),
         broken=sum(move < -_NO_MOVE for move in moves),
     )
+
+
+def _grouping(score: BenchmarkScore) -> tuple[Any, ...]:
+    """How the questions of a score belong together."""
+    return score.strata, score.clusters, {name: set(groups) for name, groups in score.ratios.items()}
 
 
 def _adjusted(found: Sequence[Comparison]) -> list[Comparison]:

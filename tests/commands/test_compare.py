@@ -177,6 +177,23 @@ def test_one_of_several_scores_is_taken_when_it_alone_fits(curator: Curator, tri
     assert "how replies were made differ" in curator(*asked).stderr
 
 
+def test_scores_that_group_their_questions_otherwise_are_refused(curator: Curator, tmp_path: Path) -> None:
+    items = {f"q{n}": float(n % 2) for n in range(6)}
+    pairs = {group: (value, 1.0) for group, value in items.items()}
+    plain = scored(items)
+    others = [
+        scored(items, clusters={"q0": "q0", "q1": "q0"}),
+        scored(items, ratios={"aAcc": pairs}),
+        scored(items, strata=dict.fromkeys(items, "x")),
+    ]
+    for number, score in enumerate([plain, *others]):
+        (tmp_path / f"{number}.json").write_bytes(dump_json(score.model_dump(mode="json")))
+    for number in range(1, 4):
+        result = curator("compare", str(tmp_path / "0.json"), str(tmp_path / f"{number}.json"))
+        assert result.exit_code == 1
+        assert "group questions otherwise" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

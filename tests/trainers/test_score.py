@@ -75,6 +75,9 @@ def test_replies_are_kept_with_what_they_were_taken_for(toy: Toy, trial: Path, t
     assert [row["index"] for row in rows] == [str(number) for number in range(10)]
     assert {row["extracted"] for row in rows} <= {"Yes", "No", "Unknown"}
     assert len({row["prompt"] for row in rows}) == 10
+    assert all(row["question"].endswith("? Please answer yes or no.") for row in rows)
+    assert [row["answer"] for row in rows] == ["Yes", "No"] * 5
+    assert [row["picture"] for row in rows] == [str(number // 2 * 2) for number in range(10)]
     assert all(row["hit"] == (row["extracted"] == ("No" if n % 2 else "Yes")) for n, row in enumerate(rows))
 
 
