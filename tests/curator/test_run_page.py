@@ -82,6 +82,7 @@ def test_every_benchmark_has_its_figures_its_error_and_its_categories(several: P
         assert interval is None or interval.ends() in page.text
         assert all(category.replace("_", " ") in page.text for category in score.breakdown)
         assert all(line in page.text for line in score.notes)
+    assert page.text.count("Categories, the weakest first each 0 to 200") == 1, "the tasks of MME"
     assert "MMBench dev (English, circular)" in page.text
     assert "MMBench dev (Chinese, circular)" in page.text, "two of one title are told apart"
 
