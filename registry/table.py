@@ -60,7 +60,7 @@ class Row:
     altered: tuple[str, ...]
     """Columns a model sees that the published reading loses or rewrites."""
     image: str
-    """Index text of the first row that holds the picture (often its own); empty for a table without pictures."""
+    """Index text of the row that holds the picture (often its own); empty for a table without pictures."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,14 @@ class Table:
         self.path = path
         self.columns = columns
         self.rows = rows
-        self._places = places  # index text -> offset and size in bytes of the row that holds a picture
+        self._places = places  # index text -> offset and size in bytes of the first row that holds its picture
+        self._names: dict[tuple[int, int], str] = {}
+        for index, place in places.items():
+            self._names.setdefault(place, index)
+
+    def image_key(self, row: Row) -> str:
+        """Index text of the first row that holds the picture or a copy of it; empty in a table without pictures."""
+        return self._names[self._places[row.image]] if row.image else ""
 
     def image(self, row: Row) -> str | None:
         """The base64 picture of a row, references followed; None in a table without pictures.
@@ -146,7 +153,7 @@ def question_of(table: Table, row: Row, group: str) -> Question:
         category=cells.get("category", ""),
         row=cells,
         altered=row.altered,
-        image_key=row.image,
+        image_key=table.image_key(row),
         read_image=lambda: table.image(row),
     )
 
@@ -240,7 +247,7 @@ def _rows(
     rows: list[Row] = []
     places: dict[str, tuple[int, int]] = {}
     first_line: dict[str, int] = {}
-    first_with: dict[bytes, str] = {}
+    first_with: dict[bytes, tuple[int, int]] = {}
     for raw in raw_rows:
         cells = _cells(path, columns, raw)
         image = cells.pop("image", None)
@@ -252,8 +259,8 @@ def _rows(
             raise Refusal(f"{path}:{raw.line}", what, "give every row an index of its own")
         holder = "" if image is None else image
         if image is not None and len(image) > REFERENCE_LIMIT:
-            holder = first_with.setdefault(hashlib.sha256(image.encode()).digest(), index)
-            places[index] = (raw.offset, raw.size)
+            picture = hashlib.sha256(image.encode()).digest()
+            holder, places[index] = index, first_with.setdefault(picture, (raw.offset, raw.size))
         lost = tuple(name for name, cell in cells.items() if cell and cell in missing and name in _READ_AS_TEXT)
         kept = {name: cell for name, cell in cells.items() if cell not in missing}
         rows.append(Row(raw.line, index, kept, lost, holder))
