@@ -45,6 +45,7 @@ COMMANDS: dict[str, Entry] = {
     "train": Entry("train", "Train the fixed model of a scale on a mix."),
     "pull-benchmark": Entry("pull_benchmark", "Bring the published tables of benchmarks into the home."),
     "score": Entry("score", "Score trained models on benchmarks."),
+    "compare": Entry("compare", "Say whether one model is better than another, by paired tests."),
     "prompts": Entry("prompts", "Print what a benchmark asks, to the character."),
     "select": Entry("select", "Decide by experiment which datasets stay in."),
     "report": Entry("report", "Write the report of a decision: tables, figures, numbers."),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, variance
 from typing import Any
 
 from curator.evidence import Evidence
@@ -13,10 +11,10 @@ from curator.licences import Terms
 from curator.page_sections import citations_section, evidence_section, licences_section, score_rows, table
 from registry.card import Card
 from registry.mix import MixInfo
+from registry.sampling import score_interval
 from registry.trial import BenchmarkScore, Settings
 
 TASK = "image-text-to-text"
-_NORMAL_95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,8 @@ model = LlavaForConditionalGeneration.from_pretrained("{self.repo_id}", revision
         rows = score_rows([(score, score_interval(score)) for score in self.scores])
         return (
             f"## Scores\n\n{table(columns, rows)}\n\nScores are 0 to 100. Intervals are over the questions of the "
-            "benchmark alone; the noise of training seeds is not in them. `scores.json` holds every figure."
+            "benchmark alone, those about one picture taken together; the noise of training seeds is not in them. "
+            "`scores.json` holds every figure."
         )
 
     def _licences(self) -> str:
@@ -131,15 +130,3 @@ model = LlavaForConditionalGeneration.from_pretrained("{self.repo_id}", revision
             "not settled here; the licence of the base checkpoint holds as well."
         )
         return licences_section(self.terms, self.cards, duty)
-
-
-def score_interval(score: BenchmarkScore) -> tuple[float, float] | None:
-    """The score with the sampling error of its items within each stratum, 95 %; None where it cannot be told."""
-    strata: dict[str, list[float]] = {}
-    for group, value in score.items.items():
-        strata.setdefault(score.strata.get(group, ""), []).append(value)
-    if not strata or any(len(values) < 2 for values in strata.values()):
-        return None
-    error = 100 * math.sqrt(sum(variance(values) / len(values) for values in strata.values())) / len(strata)
-    middle = 100 * fmean(fmean(values) for values in strata.values())
-    return max(0.0, middle - _NORMAL_95 * error), min(100.0, middle + _NORMAL_95 * error)

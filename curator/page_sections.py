@@ -8,6 +8,7 @@ from curator.citations import bibliography
 from curator.evidence import ROLES, Evidence
 from curator.licences import Terms, verdict
 from registry.card import Card
+from registry.sampling import Interval
 from registry.trial import BenchmarkScore, Effect
 
 _ROLES = {"selected": "Selected", "baseline": "Baseline", "all": "All"}
@@ -97,13 +98,13 @@ def effect_text(effect: Effect) -> str:
     return f"{effect.mean:+.1f} ({effect.low:+.1f} … {effect.high:+.1f})"
 
 
-def score_rows(scores: Sequence[tuple[BenchmarkScore, tuple[float, float] | None]]) -> list[tuple[str, ...]]:
+def score_rows(scores: Sequence[tuple[BenchmarkScore, Interval | None]]) -> list[tuple[str, ...]]:
     """Benchmark, score, interval, questions, unreadable replies and rule set of each score."""
     return [
         (
             score.benchmark + (" (in part)" if score.partial else ""),
             f"{score.score:.1f}",
-            f"{interval[0]:.1f} … {interval[1]:.1f}" if interval else "-",
+            f"{interval.low:.1f} … {interval.high:.1f}" if interval else "-",
             f"{score.questions:,}",
             f"{score.unresolved:,}",
             f"{score.rules}, version {score.version}",

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 from curator.predictions import json_line, read_predictions
 from registry.answers import check_rules
 from registry.benchmark import NOBODY, Benchmark, Index, Judged, Question, Result, check_replies, load_benchmark
+from registry.errors import Refusal
+from registry.sampling import picture_clusters
 from registry.stratified import stratified
 
 if TYPE_CHECKING:
+    from curator.laboratory import Bench
     from curator.scored_models import ScoredModel
     from registry.store import Home
 
@@ -79,7 +82,8 @@ def scoring_of(
     ignored = len(said.keys() - {str(question.index) for question in asked})
     if ignored:
         notes.append(f"{ignored} predictions are for no row of the table and were ignored")
-    result = dataclasses.replace(result, partial=result.partial or len(answered) < len(asked), notes=notes)
+    partly = result.partial or len(answered) < len(asked)
+    result = dataclasses.replace(result, partial=partly, notes=notes, clusters=picture_clusters(scored))
     return Scoring(result, scored, replies, table, judged)
 
 
@@ -105,6 +109,29 @@ def write_answers(path: Path, scoring: Scoring) -> None:
         for answer in scoring.result.answers
     )
     write_aside(path, b"".join(json_line(dict(sorted(row.items()))) for row in rows))
+
+
+def save_score(path: Path, scoring: Scoring) -> None:
+    """Write a score as that of a trial is stored: items in ``path`` (.json), answers beside it (.parquet)."""
+    from registry.answer_rows import answer_rows
+    from registry.identity import file_digest
+    from registry.scores import answers_path, as_stored
+    from registry.store import dump_json, write_aside
+
+    if path.suffix != ".json":
+        raise Refusal(str(path), "a score is saved as JSON", f"name it {path.with_suffix('.json').name}")
+    result = scoring.result
+    rows = answer_rows(load_benchmark(result.benchmark), scoring.questions, scoring.replies, result)
+    write_aside(answers_path(path), rows)
+    write_aside(path, dump_json(as_stored(result, file_digest(scoring.table)).model_dump(mode="json")))
+
+
+def count_questions(bench: Bench) -> int:
+    """How many questions a benchmark's table has; Refusal for a file that is no such table."""
+    count = sum(1 for _ in load_benchmark(bench.name).questions(bench.table))
+    if not count:
+        raise Refusal(str(bench.table), "has no question", "give the benchmark's published table")
+    return count
 
 
 def open_model(

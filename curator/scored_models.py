@@ -39,9 +39,9 @@ class ScoredModel:
     folder: Path
     make: Make = field(repr=False)
 
-    def missing(self, benches: Sequence[Bench], rules: str) -> list[str]:
-        """Names of the benchmarks whose score is still to be made."""
-        return [bench.name for bench in missing_scores(self.folder, benches, rules)]
+    def missing(self, benches: Sequence[Bench], rules: str) -> list[Bench]:
+        """The benchmarks whose score is still to be made."""
+        return missing_scores(self.folder, benches, rules)
 
     def score(self, benches: Sequence[Bench], rules: str) -> list[BenchmarkScore]:
         """Make the scores that are not there yet, and read all of them."""

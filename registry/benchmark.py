@@ -95,6 +95,11 @@ class Result:
     ``score = 100 * mean over strata of mean of items``."""
     strata: dict[str, str] = field(default_factory=dict)
     """Group -> stratum; empty means all groups are in one, so that the score is the plain mean of the items."""
+    ratios: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
+    """Ratio -> group -> numerator and denominator, where groups differ in size: the score is then 100 x the mean over
+    ratios of (sum of numerators / sum of denominators), and its sampling error is computed of these."""
+    clusters: dict[str, str] = field(default_factory=dict)
+    """Group -> cluster, of groups that share a picture with another (sampling.py); filled by who has the questions."""
     answers: list[Answer] = field(default_factory=list)
     unresolved: int = 0
     """Replies that no rule and no judge could read. They count as wrong; nothing is drawn at random."""

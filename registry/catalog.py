@@ -2,7 +2,7 @@
 
 The files are the truth and the catalogue is thrown away after the question, so no lock and no crash can
 damage it and any number of processes may ask while others write. A query may read the sample files of its
-data home and nothing else: no other file, no network, no extension, no writing statement.
+data home, and its files of answers, and nothing else: no other file, no network, no extension, no writing statement.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from registry import facts
+from registry.catalog_views import answers_view, quoted, samples_view, without_glob
 from registry.errors import Refusal
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ class Table(NamedTuple):
     columns: dict[str, str]
     """Column -> DuckDB type."""
     rows: Callable[[facts.HomeFacts], list[facts.Row]] | None
-    """Reads its rows from the data home; None for ``samples``, which DuckDB reads itself."""
+    """Reads its rows from the data home; None for ``samples`` and ``answers``, whose files DuckDB reads itself."""
 
 
 _IMAGES = "STRUCT(sha256 VARCHAR, width INTEGER, height INTEGER)[]"
@@ -145,6 +147,29 @@ TABLES: dict[str, Table] = {
         },
         facts.score_rows,
     ),
+    "answers": Table(
+        "one row a trial, benchmark and question: what was asked, replied, and what it was taken for",
+        {
+            "trial": "VARCHAR",
+            "benchmark": "VARCHAR",
+            "version": "BIGINT",
+            "rules": "VARCHAR",
+            "score_file": "VARCHAR",
+            "index": "VARCHAR",
+            "group": "VARCHAR",
+            "category": "VARCHAR",
+            "question": "VARCHAR",
+            "answer": "VARCHAR",
+            "reply": "VARCHAR",
+            "extracted": "VARCHAR",
+            "hit": "BOOLEAN",
+            "judged": "BOOLEAN",
+            "picture": "VARCHAR",
+            "prompt": "VARCHAR",
+            "prompt_digest": "VARCHAR",
+        },
+        None,
+    ),
     "decisions": Table(
         "one row a candidate of a decision; effect, low and high in points of the guide average",
         {
@@ -251,7 +276,7 @@ class Catalog:
 
     def _fill(self, name: str, table: Table) -> None:
         if table.rows is None:
-            self._fill_samples(name, table)
+            self._fill_from_files(name, table)
             return
         rows = [{column: row.get(column) for column in table.columns} for row in table.rows(self._found)]
         nested = [column for column, kind in table.columns.items() if kind == "JSON"]
@@ -264,14 +289,22 @@ class Catalog:
             [json.dumps(rows), json.dumps([types])],
         )
 
-    def _fill_samples(self, name: str, table: Table) -> None:
-        """A view over the samples; DuckDB reads the first file's head for it."""
+    def _fill_from_files(self, name: str, table: Table) -> None:
+        """A view over the samples or the answers; DuckDB reads the files' heads for it."""
         import duckdb
 
         try:
-            self._connection.execute(_samples_view(name, table, facts.sample_files(self._found.home)))
+            if name == "answers":
+                view = answers_view(name, table.columns, self._answers)
+            else:
+                view = samples_view(name, table.columns, facts.sample_files(self._found.home))
+            self._connection.execute(view)
         except duckdb.Error as error:
             raise self._refusal(error) from None
+
+    @cached_property
+    def _answers(self) -> list[tuple[Path, facts.Row]]:
+        return list(facts.answer_files(self._found.home))
 
     def _refusal(self, error: Exception, lines_before: int = 0) -> Refusal:
         """What went wrong with a query: the first samples file that cannot be read, or else what DuckDB says."""
@@ -283,20 +316,28 @@ class Catalog:
             error
         )
         if about_a_file or type(error) is duckdb.Error:  # its reader of thrift names no file, nor a kind of error
-            for path in facts.sample_files(self._found.home):
+            for path in self._read_files():
                 try:
-                    cursor = self._connection.execute(f"FROM read_parquet([{quoted(_without_glob(str(path)))}])")
+                    cursor = self._connection.execute(f"FROM read_parquet([{quoted(without_glob(str(path)))}])")
                     while cursor.fetchmany(ROWS_AT_ONCE):
                         pass
                 except duckdb.Error as damage:
                     return damaged(path, str(damage).splitlines()[0])
         return _query_refusal(error, lines_before)
 
+    def _read_files(self) -> list[Path]:
+        """The files that DuckDB reads for this catalogue's views."""
+        samples = facts.sample_files(self._found.home) if "samples" in self.tables else []
+        return samples + ([path for path, _ in self._answers] if "answers" in self.tables else [])
+
     def _lock(self) -> None:
-        """From here on: no file but samples, no network, no extension, no spilling to disk, no change of this."""
+        """From here on: no file but samples and answers, no network, no extension, no spilling, no change of this."""
         samples = f"{self._found.home / 'samples'}/"
-        allowed = ", ".join(map(quoted, {samples, _without_glob(samples)}))
+        allowed = ", ".join(map(quoted, {samples, without_glob(samples)}))
         self._connection.execute(f"SET allowed_directories = [{allowed}]")
+        if "answers" in self.tables and self._answers:
+            paths = {form for path, _ in self._answers for form in (str(path), without_glob(str(path)))}
+            self._connection.execute(f"SET allowed_paths = [{', '.join(map(quoted, sorted(paths)))}]")
         self._connection.execute("SET temp_directory = ''")
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
@@ -332,26 +373,6 @@ def tables_named(sql: str) -> list[str]:
     return [name for name in TABLES if name in words]
 
 
-def quoted(text: str) -> str:
-    """A SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _samples_view(name: str, table: Table, files: list[Path]) -> str:
-    if not files:
-        empty = ", ".join(f'NULL::{kind} AS "{column}"' for column, kind in table.columns.items())
-        return f"CREATE VIEW {name} AS SELECT {empty} WHERE false"
-    paths = ", ".join(quoted(_without_glob(str(path))) for path in files)
-    stored = ", ".join(f'"{column}"' for column in table.columns if column != "folder")
-    folder = "parse_path(filename)[-2] AS folder"
-    return f"CREATE VIEW {name} AS SELECT {stored}, {folder} FROM read_parquet([{paths}], filename = true)"  # noqa: S608 - paths are quoted
-
-
-def _without_glob(path: str) -> str:
-    """The path with the characters of file patterns taken literally."""
-    return re.sub(r"([*?\[])", r"[\1]", path)
-
-
 def _query_refusal(error: Exception, lines_before: int = 0) -> Refusal:
     """What DuckDB says, with its position in the query, and where to look."""
     text = re.sub(
@@ -360,6 +381,6 @@ def _query_refusal(error: Exception, lines_before: int = 0) -> Refusal:
     if "'pytz'" in text:
         return Refusal("query", "a time with a zone cannot be shown", "cast it: now()::TIMESTAMP, or …::VARCHAR")
     if "external access" in text or "disabled by configuration" in text or "disabled through" in text:
-        return Refusal("query", text, "a query reads the catalogue and the samples of the data home only")
+        return Refusal("query", text, "a query reads the catalogue, samples and answers of the data home only")
     tables = ", ".join(TABLES)
     return Refusal("query", text, f"tables are {tables}; 'curator query --tables' lists their columns")

@@ -204,6 +204,15 @@ def score_rows(found: HomeFacts) -> list[Row]:
     return rows
 
 
+def answer_files(home: Path) -> Iterator[tuple[Path, Row]]:
+    """Every file of answers beside a score, with that score and its ``trial``."""
+    for folder in finished(home, "trials"):
+        for path in sorted((folder / "scores").glob("*.json")):
+            answers = path.with_suffix(".parquet")
+            if answers.is_file():
+                yield answers, _json(path) | {"trial": folder.name}
+
+
 def decision_rows(found: HomeFacts) -> list[Row]:
     """One row a candidate of a decision."""
     fields = ("candidate", "dataset", "part", "category", "samples", "verdict", "label", "reason", "against", "seeds")

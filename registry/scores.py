@@ -1,11 +1,17 @@
-"""Where the score of a model on a benchmark lies. Written by trainers, read by curator."""
+"""Where the score of a model on a benchmark lies, and how it is stored. Written by trainers, read by curator."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from registry.errors import Refusal
 from registry.identity import digest, short
 from registry.trial import AnswerBy
+
+if TYPE_CHECKING:
+    from registry.benchmark import Result
+    from registry.trial import BenchmarkScore
 
 
 def score_path(
@@ -34,3 +40,45 @@ def score_path(
         | ({} if answer_by == "generation" else {"answer_by": answer_by})
     )
     return model / "scores" / f"{benchmark}-{short(identity)}.json"
+
+
+def answers_path(score: Path) -> Path:
+    """Where the answers behind a stored score lie."""
+    return score.with_suffix(".parquet")
+
+
+def as_stored(result: Result, table_digest: str, answer_by: AnswerBy = "generation") -> BenchmarkScore:
+    """A result in the form of its file."""
+    from registry.trial import BenchmarkScore
+
+    return BenchmarkScore(
+        benchmark=result.benchmark,
+        version=result.version,
+        rules=result.rules,
+        answer_by=answer_by,
+        table_digest=table_digest,
+        score=result.score,
+        metrics=result.metrics,
+        breakdown=result.breakdown,
+        items=result.items,
+        strata=result.strata,
+        ratios=result.ratios,
+        clusters=result.clusters,
+        partial=result.partial,
+        questions=len(result.answers),
+        unresolved=result.unresolved,
+        notes=result.notes,
+    )
+
+
+def load_score(path: Path) -> BenchmarkScore:
+    """A stored score; Refusal for a file that is none."""
+    from pydantic import ValidationError
+
+    from registry.trial import BenchmarkScore
+
+    try:
+        return BenchmarkScore.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise Refusal(str(path), f"is no stored score ({reason})", "give what 'curator score --save' wrote") from None

@@ -8,16 +8,18 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from registry.answer_rows import answer_rows
 from registry.benchmark import Benchmark, Index, Question, Result
 from registry.errors import Refusal
 from registry.identity import digest
 from registry.kept_replies import kept_replies
+from registry.sampling import picture_clusters
+from registry.scores import answers_path, as_stored, load_score
 from registry.store import dump_json, write_aside
 from registry.trial import AnswerBy, BenchmarkScore
 
@@ -91,7 +93,7 @@ def make_score(
     prompts = [digest([text, *images]) for text, images in zip(texts, sheet.images, strict=True)]
     with kept_replies(path) as kept:
         if path.is_file():
-            return read_score_file(path)
+            return load_score(path)
         first = {prompt: number for number, prompt in reversed(list(enumerate(prompts)))}
         missing = sorted(number for prompt, number in first.items() if prompt not in kept.said)
         done = len(first) - len(missing)
@@ -100,75 +102,22 @@ def make_score(
             done += len(batch)
             tell({"event": "progress", "step": done, "steps": len(first)})
         said = {q.index: kept.said[prompt] for q, prompt in zip(sheet.questions, prompts, strict=True)}
-        result = marking.benchmark.score(sheet.questions, said, marking.rules)
-        score = _as_score(result, marking, lost=sum(reply == NO_REPLY for reply in said.values()))
-        write_aside(path.with_suffix(".parquet"), _answer_rows(sheet, texts, prompts, said, result))
+        result = _result(marking, sheet, said)
+        score = as_stored(result, marking.table_digest, marking.answer_by)
+        read = list(zip(texts, prompts, strict=True))
+        write_aside(answers_path(path), answer_rows(marking.benchmark, sheet.questions, said, result, read))
         write_aside(path, dump_json(score.model_dump(mode="json")))
         return score
 
 
-def read_score_file(path: Path) -> BenchmarkScore:
-    """A score that is there."""
-    return BenchmarkScore.model_validate_json(path.read_bytes())
-
-
-def _as_score(result: Result, marking: Marking, lost: int) -> BenchmarkScore:
+def _result(marking: Marking, sheet: Sheet, said: Mapping[Index, str]) -> Result:
+    """What the replies are worth; replies that never came are told of."""
+    result = marking.benchmark.score(sheet.questions, said, marking.rules)
+    lost = sum(reply == NO_REPLY for reply in said.values())
     without = [f"partial: {lost} questions have no reply; scored as published: {NO_REPLY!r}"] if lost else []
-    return BenchmarkScore(
-        benchmark=result.benchmark,
-        version=result.version,
-        rules=result.rules,
-        answer_by=marking.answer_by,
-        table_digest=marking.table_digest,
-        score=result.score,
-        metrics=result.metrics,
-        breakdown=result.breakdown,
-        items=result.items,
-        strata=result.strata,
+    return replace(
+        result,
         partial=result.partial or bool(lost),
-        questions=len(result.answers),
-        unresolved=result.unresolved,
         notes=[*result.notes, *without],
+        clusters=picture_clusters(sheet.questions),
     )
-
-
-ANSWER_COLUMNS = {
-    "index": "index of the row in the benchmark's table",
-    "group": "rows that are scored together",
-    "category": "category or task of the question; null where the table has none",
-    "prompt": "the text that the model read",
-    "image": "sha256 of the picture file; null for a question without one",
-    "answer": "the right reply as published",
-    "reply": "what the model said",
-    "extracted": "what the reply was taken for; empty when no rule could read it, null when it was not looked at",
-    "hit": "whether that is right",
-    "judged": "whether a judge had to read the reply",
-    "prompt_digest": "digest of text and pictures: equal for questions that read the same",
-}
-"""Columns of the answers that lie beside a score (``.parquet``), a row each question in the order of the table."""
-
-
-def _answer_rows(
-    sheet: Sheet, texts: Sequence[str], prompts: Sequence[str], said: Mapping[Index, str], result: Result
-) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    taken = {answer.index: answer for answer in result.answers}
-    rows: list[tuple[Any, ...]] = []
-    for number, question in enumerate(sheet.questions):
-        answer = taken.get(question.index)
-        verdict = (answer.extracted, answer.hit, answer.judged) if answer else (None, None, None)
-        asked = (str(question.index), question.group, question.category or None, texts[number])
-        shown = (sheet.images[number][0] if sheet.images[number] else None, question.answer)
-        rows.append((*asked, *shown, _storable(said[question.index]), *verdict, prompts[number]))
-    kinds = [(name, pa.bool_() if name in ("hit", "judged") else pa.string()) for name in ANSWER_COLUMNS]
-    columns = {name: [row[place] for row in rows] for place, name in enumerate(ANSWER_COLUMNS)}
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(columns, schema=pa.schema(kinds)), buffer, compression="zstd")
-    return buffer.getvalue()
-
-
-def _storable(reply: str) -> str:
-    """Text that is UTF-8: half a surrogate pair becomes the mark for an unreadable character."""
-    return reply.encode("utf-8", "replace").decode()

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import hashlib
 import re
 import string
 from collections.abc import Callable, Iterator
@@ -79,7 +80,14 @@ class Table:
         self.path = path
         self.columns = columns
         self.rows = rows
-        self._places = places  # index text -> offset and size in bytes of the row that holds a picture
+        self._places = places  # index text -> offset and size in bytes of the first row that holds its picture
+        self._names: dict[tuple[int, int], str] = {}
+        for index, place in places.items():
+            self._names.setdefault(place, index)
+
+    def image_key(self, row: Row) -> str:
+        """Index text of the first row that holds the picture or a copy of it; empty in a table without pictures."""
+        return self._names[self._places[row.image]] if row.image else ""
 
     def image(self, row: Row) -> str | None:
         """The base64 picture of a row, references followed; None in a table without pictures.
@@ -143,7 +151,7 @@ def question_of(table: Table, row: Row, group: str) -> Question:
         category=cells.get("category", ""),
         row=cells,
         altered=row.altered,
-        image_key=row.image,
+        image_key=table.image_key(row),
         read_image=lambda: table.image(row),
     )
 
@@ -237,6 +245,7 @@ def _rows(
     rows: list[Row] = []
     places: dict[str, tuple[int, int]] = {}
     first_line: dict[str, int] = {}
+    first_with: dict[bytes, tuple[int, int]] = {}
     for raw in raw_rows:
         cells = _cells(path, columns, raw)
         image = cells.pop("image", None)
@@ -248,7 +257,8 @@ def _rows(
             raise Refusal(f"{path}:{raw.line}", what, "give every row an index of its own")
         holder = "" if image is None else image
         if image is not None and len(image) > REFERENCE_LIMIT:
-            holder, places[index] = index, (raw.offset, raw.size)
+            picture = hashlib.sha256(image.encode()).digest()
+            holder, places[index] = index, first_with.setdefault(picture, (raw.offset, raw.size))
         lost = tuple(name for name, cell in cells.items() if cell and cell in missing and name in _READ_AS_TEXT)
         kept = {name: cell for name, cell in cells.items() if cell not in missing}
         rows.append(Row(raw.line, index, kept, lost, holder))

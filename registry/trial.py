@@ -148,6 +148,10 @@ class BenchmarkScore(BaseModel):
     """Item group -> 0..1: the unit of the paired bootstrap."""
     strata: dict[str, str] = Field(default_factory=dict)
     """Item group -> stratum; the score is 100 x the mean over strata of the mean of their items (MME's tasks)."""
+    ratios: dict[str, dict[str, tuple[float, float]]] = Field(default_factory=dict)
+    """Ratio -> item group -> numerator and denominator, of scores whose groups differ in size."""
+    clusters: dict[str, str] = Field(default_factory=dict)
+    """Item group -> cluster, of groups that share a picture with another: they are resampled together."""
     partial: bool = False
     """True when the score does not cover the whole benchmark."""
     questions: int = 0

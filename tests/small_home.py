@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curator.mix import build_mix
+from registry.answer_rows import answer_rows
+from registry.benchmark import Index, Question, load_benchmark
 from registry.recipe import Recipe, RecipePart
+from registry.scores import answers_path
 from registry.store import Home, Record, dump_json, read_record
 from registry.trial import (
     BenchmarkScore,
@@ -68,8 +71,21 @@ def make_trial(home: Home, mix: str, name: str, seed: int, score: float, init: s
         unresolved=1,
     )
     (folder / "scores").mkdir()
-    (folder / "scores" / "mme-0123456789ab.json").write_bytes(dump_json(scored.model_dump(mode="json")))
+    path = folder / "scores" / "mme-0123456789ab.json"
+    answers_path(path).write_bytes(_make_answers())
+    path.write_bytes(dump_json(scored.model_dump(mode="json")))
     return folder
+
+
+def _make_answers() -> bytes:
+    """Rows of two questions about one picture, the second answered wrongly."""
+    questions = [
+        Question(n, "color/1.png", f"Is it {name}? Please answer yes or no.", {}, answer, "color", image_key="1")
+        for n, (name, answer) in enumerate((("red", "Yes"), ("blue", "No")), start=1)
+    ]
+    replies: dict[Index, str] = {1: "Yes.", 2: "Yes, it is"}
+    mme = load_benchmark("mme")
+    return answer_rows(mme, questions, replies, mme.score(questions, replies, "2024-05"))
 
 
 def _make_decision(home: Home, trial: Path) -> Path:

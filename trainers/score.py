@@ -16,8 +16,8 @@ from registry.checkpoint import CHECKPOINT
 from registry.errors import Refusal
 from registry.identity import file_digest
 from registry.sample import make_message
-from registry.scores import score_path
-from registry.sheet import Ask, Batches, Marking, Sheet, Tell, make_score, read_score_file, read_sheet
+from registry.scores import load_score, score_path
+from registry.sheet import Ask, Batches, Marking, Sheet, Tell, make_score, read_sheet
 from registry.store import Home, read_record
 from registry.trial import BenchmarkScore, Settings
 from trainers.any_model import AnyModel
@@ -67,7 +67,7 @@ def _score(
     identity = (request.benchmark, benchmark.VERSION, request.rules, marking.table_digest)
     path = score_path(folder, *identity, request.max_new_tokens, request.answer_by)
     if path.is_file():
-        return read_score_file(path), True
+        return load_score(path), True
     prepare_torch(request.runtime)
     key = f"sheet {request.benchmark} {marking.table_digest}"
     sheet = workshop.remember(key, lambda: read_sheet(benchmark, table))

@@ -34,7 +34,7 @@ def command(sql: str | None, file: Path | None, as_csv: bool, show_tables: bool,
     r"""Ask anything of cards, samples, mixes, trials and scores in SQL.
 
     SQL is one SELECT in DuckDB's dialect, or '-' to read it from stdin. The tables are datasets, parts,
-    samples, mixes, trials, scores and decisions; '--tables' lists their columns. Nothing can be written.
+    samples, mixes, trials, scores, answers and decisions; '--tables' lists their columns. Nothing can be written.
 
     \b
     Examples:
@@ -42,6 +42,7 @@ def command(sql: str | None, file: Path | None, as_csv: bool, show_tables: bool,
       curator query "SELECT category, count(*) AS parts, sum(rows) FROM parts GROUP BY 1 ORDER BY 2 DESC"
       curator query "SELECT dataset, count(*), avg(len(images)) FROM samples GROUP BY 1" --json
       curator query "SELECT mix, benchmark, avg(score), count(*) FROM scores GROUP BY ALL" --csv
+      curator query "SELECT trial, reply, count(*) FROM answers WHERE NOT hit GROUP BY ALL ORDER BY 3 DESC LIMIT 9"
       curator query -f question.sql
     """
     from curator.output import note_absent, print_csv, print_json_rows

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curator.options import PathValue, home_option, json_option
+from curator.options import PathValue, dry_run_option, home_option, json_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,9 +29,12 @@ if TYPE_CHECKING:
     help="Also write each table as CSV and each figure as SVG and PNG.",
 )
 @click.option("--open", "show", is_flag=True, help="Open the page in the browser.")
+@dry_run_option
 @json_option
 @home_option
-def command(home: Path, decision: str | None, out: Path, assets: Path | None, show: bool, as_json: bool) -> None:
+def command(
+    home: Path, decision: str | None, out: Path, assets: Path | None, show: bool, dry_run: bool, as_json: bool
+) -> None:
     r"""Write the report of DECISION: one self-contained page with its tables, figures and samples.
 
     DECISION is a name, the name of its folder, the beginning of its digest, or a path; with one decision in the
@@ -43,14 +46,23 @@ def command(home: Path, decision: str | None, out: Path, assets: Path | None, sh
       curator report demo --out demo.html --assets figures
     """
     from curator.output import note, print_fields, print_json
-    from curator.report.page import build_report, find_decision
+    from curator.report.page import build_report, find_decision, plan_report
     from registry.store import Home
 
     opened = Home.default(home)
     is_path = decision is not None and ("/" in decision or decision.endswith(".json"))
     from pathlib import Path
 
-    info = build_report(opened, Path(str(decision)) if is_path else find_decision(opened, decision), out, assets)
+    found = Path(str(decision)) if is_path else find_decision(opened, decision)
+    if dry_run:
+        plan = plan_report(opened, found, out, assets)
+        if as_json:
+            print_json(plan)
+        else:
+            page = f"{out} (replaces the file that is there)" if plan["replaces"] else str(out)
+            print_fields([("decision", plan["decision"]), ("page", page), ("assets into", plan["assets"])])
+        return
+    info = build_report(opened, found, out, assets)
     if as_json:
         print_json(
             {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from registry.trial import BenchmarkScore
 
 _FILE = PathValue(dir_okay=False)
-_OF_PREDICTIONS = ("partial", "limit", "answers", "export", "judge_replies", "judge", "judge_model")
+_OF_PREDICTIONS = ("partial", "limit", "answers", "export", "judge_replies", "judge", "judge_model", "save")
 
 
 @click.command(name="score")
@@ -49,6 +49,8 @@ _OF_PREDICTIONS = ("partial", "limit", "answers", "export", "judge_replies", "ju
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Score only so many questions, evenly drawn.")
 @click.option("--answers", type=_FILE, metavar="FILE", help="Write what each prediction was taken for (.jsonl).")
+@click.option("--save", type=_FILE, metavar="FILE", help="Keep the score of predictions (.json) for 'curator compare'.")
+@click.option("--html", type=_FILE, metavar="FILE", help="Write a page: figures, categories, what went wrong.")
 @click.option(
     "--export",
     type=_FILE,
@@ -79,6 +81,9 @@ def command(model: str | None, predictions: Path | None, api: str | None, **aske
     A model is a TRIAL of the data home, a CHECKPOINT (a folder, or org/name@revision on the Hub, of any model that
     transformers turns pictures and text into text with; '#vicuna_v1' behind it asks it in a template of ours), or one
     behind an address (--api). A run that is killed goes on where it was; scores are kept in the home, and made once.
+
+    The interval beside a score is its sampling error: in 95 of 100 cases it holds the score over all questions of the
+    kind (bootstrap; questions about one picture count together). It is in the unit of the figure it stands beside.
 
     Predictions need no model: whatever produced them, they are read by the rules of the scorer behind most published
     figures (--rules names its version). They may be JSON lines with index and prediction, VLMEvalKit's own files or
@@ -111,10 +116,12 @@ def _score_predictions(
     limit: int | None,
     answers: Path | None,
     export: Path | None,
+    save: Path | None,
+    html: Path | None,
     **asked: Any,
 ) -> None:
     from curator.predictions import Said, write_predictions
-    from curator.score import scoring_of, write_answers
+    from curator.score import save_score, scoring_of, write_answers
 
     if len(benchmarks) != 1:
         raise click.UsageError("--predictions needs one --benchmark NAME.")
@@ -129,6 +136,12 @@ def _score_predictions(
         write_answers(answers, scoring)
     if export is not None and not asked["dry_run"]:
         write_predictions(export, Said(table, scoring.questions, scoring.replies))
+    if save is not None and not asked["dry_run"]:
+        save_score(save, scoring)
+    if html is not None and not asked["dry_run"]:
+        from curator.report.run import page_of_predictions
+
+        page_of_predictions(html, scoring, predictions.name)
     _print_result(scoring.result, asked["as_json"])
 
 
@@ -180,7 +193,7 @@ def _score_model(
         raise click.UsageError(f"{options}: go with --predictions.")
     if api is not None and asked["answer_by"] != "generation":
         raise click.UsageError("--answer-by likelihood needs the model itself, not an address.")
-    from curator.score import open_model
+    from curator.score import count_questions, open_model
     from curator.study_request import find_table
     from registry.answers import check_rules
     from registry.store import Home
@@ -190,35 +203,45 @@ def _score_model(
     check_rules(rules)
     found = open_model(opened, model, api, **asked)
     if asked["dry_run"]:
-        _print_plan(found.folder, found.missing(benches, rules), asked["as_json"])
+        missing = {bench.name: count_questions(bench) for bench in found.missing(benches, rules)}
+        _print_plan(found.folder, missing, asked["as_json"])
         return
-    _print_scores(found.folder, found.score(benches, rules), asked["as_json"])
+    scores = found.score(benches, rules)
+    if asked["html"] is not None:
+        from curator.report.run import page_of_model
+
+        page_of_model(asked["html"], found.folder, benches, rules)
+    _print_scores(found.folder, scores, asked["as_json"])
 
 
 def _print_result(result: Result, as_json: bool) -> None:
     from curator.output import note, print_fields, print_json, print_table
+    from registry.sampling import published_interval
 
     for line in result.notes:
         note(f"note: {line}")
+    interval = published_interval(result)
     if as_json:
-        print_json(result.summary())
+        print_json(result.summary() | {"interval": interval.told() if interval else None})
         return
     headline = (result.headline, f"{result.metrics[result.headline]:.2f}")
     fields = [("benchmark", result.benchmark), ("rules", result.rules), headline]
+    fields.append(("interval", interval.in_words() if interval else "too few questions to tell"))
     print_fields([*fields, ("unresolved", result.unresolved), ("partial", "yes" if result.partial else None)])
     figures = [("metric", name, round(value, 2)) for name, value in result.metrics.items()]
     figures += [("category", name, round(value, 2)) for name, value in result.breakdown.items()]
     print_table(("kind", "name", "figure"), figures)
 
 
-def _print_plan(model: Path, missing: Sequence[str], as_json: bool) -> None:
+def _print_plan(model: Path, missing: Mapping[str, int], as_json: bool) -> None:
     from curator.output import print_fields, print_json
 
     kind = _kind(model)
     if as_json:
-        print_json({kind: model.name, "to_score": list(missing)})
+        print_json({kind: model.name, "to_score": list(missing), "questions": missing})
         return
-    print_fields([(kind, model.name), ("to score", ", ".join(missing) or "nothing: every score is there")])
+    todo = ", ".join(f"{name} ({questions:,} questions)" for name, questions in missing.items())
+    print_fields([(kind, model.name), ("to score", todo or "nothing: every score is there")])
 
 
 def _kind(model: Path) -> str:
@@ -227,15 +250,22 @@ def _kind(model: Path) -> str:
 
 def _print_scores(model: Path, scores: Sequence[BenchmarkScore], as_json: bool) -> None:
     from curator.output import note, print_json, print_table
+    from registry.sampling import score_interval
 
     for score in scores:
         for line in score.notes:
             note(f"note: {score.benchmark}: {line}")
+    intervals = [score_interval(score) for score in scores]
     if as_json:
-        shown = [score.model_dump(mode="json", exclude={"items", "strata"}) for score in scores]
+        left_out = {"items", "strata", "ratios", "clusters"}
+        shown = [
+            score.model_dump(mode="json", exclude=left_out) | {"interval": interval.told() if interval else None}
+            for score, interval in zip(scores, intervals, strict=True)
+        ]
         print_json({_kind(model): model.name, "scores": shown})
         return
     rows = [
-        (score.benchmark, score.rules, round(score.score, 2), score.questions, score.unresolved) for score in scores
+        (s.benchmark, s.rules, round(s.score, 2), i.ends() if i else None, s.questions, s.unresolved)
+        for s, i in zip(scores, intervals, strict=True)
     ]
-    print_table(("benchmark", "rules", "score", "questions", "unresolved"), rows)
+    print_table(("benchmark", "rules", "score", "interval", "questions", "unresolved"), rows)

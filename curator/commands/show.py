@@ -127,7 +127,8 @@ def _pulled(home: Path, name: str) -> list[dict[str, Any]]:
 
 def _part_counts(home: Path, folder: str) -> list[dict[str, Any]]:
     """Samples of one folder by part and category, counted in its files."""
-    from registry.catalog import Catalog, quoted
+    from registry.catalog import Catalog
+    from registry.catalog_views import quoted
 
     with Catalog(home, ["samples"]) as catalog:
         columns = "part, category, count(*) AS samples, sum(len(images))::BIGINT AS images"

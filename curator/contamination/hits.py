@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from curator.contamination.text_index import Found
     from curator.duplicates.same_picture import Views
 
-VERSION = 1
+VERSION = 2
 NAME = "contamination"
 DISTANCE = 12
 """Bits of 64 in which the perceptual hashes of pictures differ at most that are then compared closely."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -188,6 +188,24 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
 
 def radar(decision: Decision, titles: Titles, skin: Skin) -> Figure:
     """The paper's Figure 1: the three mixes over the guide benchmarks, each 0..100."""
+    lines = [RadarLine(title, outcome.scores, *look) for title, outcome, *look in _outcomes(decision)]
+    return radar_of(lines, {name: titles[name] for name in decision.benchmarks}, skin, filled=decision.selected.scores)
+
+
+@dataclass(frozen=True)
+class RadarLine:
+    """One closed line of a radar."""
+
+    title: str
+    scores: Mapping[str, float]
+    colour: str
+    """Name of a colour of the skin."""
+    dash: Any
+    marker: str
+
+
+def radar_of(lines: Sequence[RadarLine], titles: Titles, skin: Skin, filled: Mapping[str, float]) -> Figure:
+    """Lines over benchmarks, each 0..100, with the area of one filled, and a legend if there are several."""
     import math
 
     from matplotlib.figure import Figure
@@ -198,7 +216,7 @@ def radar(decision: Decision, titles: Titles, skin: Skin) -> Figure:
     polar: Any = axes  # the stubs know no polar axes
     polar.set_theta_offset(math.pi / 2)
     polar.set_theta_direction(-1)
-    names = decision.benchmarks
+    names = list(titles)
     angles = [2 * math.pi * index / len(names) for index in range(len(names))]
     axes.set_facecolor("none")
     figure.patch.set_alpha(0)
@@ -213,15 +231,30 @@ def radar(decision: Decision, titles: Titles, skin: Skin) -> Figure:
     axes.grid(color=skin["line"], linewidth=0.8)
     axes.spines["polar"].set_color(skin["line"])
     axes.tick_params(axis="x", pad=2)
-    for title, outcome, colour, dash, marker in _outcomes(decision):
-        values = [outcome.scores.get(name, 0.0) for name in names]
-        style: dict[str, Any] = {"color": skin[colour], "linewidth": 2, "linestyle": dash}
-        axes.plot([*angles, angles[0]], [*values, values[0]], marker=marker, markersize=5, label=title, **style)
-    axes.fill(angles, [decision.selected.scores.get(n, 0.0) for n in names], color=skin["kept"], alpha=0.1)
+    for line in lines:
+        values = [line.scores.get(name, 0.0) for name in names]
+        style: dict[str, Any] = {"color": skin[line.colour], "linewidth": 2, "linestyle": line.dash}
+        axes.plot(
+            [*angles, angles[0]], [*values, values[0]], marker=line.marker, markersize=5, label=line.title, **style
+        )
+    axes.fill(angles, [filled.get(name, 0.0) for name in names], color=skin["kept"], alpha=0.1)
+    if len(lines) > 1:
+        _legend(figure, skin)
+    return figure
+
+
+def _legend(figure: Figure, skin: Skin) -> None:
     legend = figure.legend(loc="lower center", ncols=3, frameon=False, fontsize=12, handlelength=2.4, columnspacing=1.4)
     for text in legend.get_texts():
         text.set_color(skin["ink"])
-    return figure
+
+
+def radar_of_run(scores: Mapping[str, float], titles: Titles) -> Drawing:
+    """One model over its benchmarks, for its page."""
+    told = listed([f"{titles[name]} {score(value)}" for name, value in scores.items()])
+    with own_settings():
+        figure = radar_of([RadarLine("", scores, "kept", "-", "o")], titles, ON_PAGE, filled=scores)
+        return Drawing(f"Scores: {told}.", _inline(_svg(figure), "radar"))
 
 
 def _outcomes(decision: Decision) -> list[tuple[str, MixOutcome, str, Any, str]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -23,9 +23,13 @@ from registry.identity import short
 from registry.store import Home, read_record, write_aside
 from registry.trial import DECISION_FILE, Decision, DecisionRule
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 HERE = Path(__file__).parent
 TEMPLATE = "template.html.jinja"
 STYLE = "style.css"
+PROGRAM = f"vlm-curator {__version__}"
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,18 @@ def build_report(home: Home, decision: Decision | Path, out: Path, assets: Path 
     return ReportInfo(decided.name, wording.headline(decided), out, len(data), files)
 
 
+def plan_report(home: Home, decision: Path, out: Path, assets: Path | None = None) -> dict[str, Any]:
+    """What :func:`build_report` would write, JSON-ready; Refusal for a decision that cannot be read."""
+    decided, _ = _open(home, decision)
+    return {
+        "decision": decided.name,
+        "headline": wording.headline(decided),
+        "page": str(out),
+        "replaces": out.exists(),
+        "assets": str(assets) if assets is not None else None,
+    }
+
+
 def find_decision(home: Home, name: str | None) -> Path:
     """The folder of a decision by name, folder name or digest; the only one when no name is given."""
     folders = home.finished("decisions")
@@ -127,10 +143,11 @@ def _read(file: Path) -> Decision:
 
 def benchmark_titles(decision: Decision) -> dict[str, str]:
     """Benchmark name -> short title; a benchmark that is not of the registry goes by its name."""
-    return {name: _benchmark_title(name) for name in decision.benchmarks}
+    return {name: benchmark_title(name) for name in decision.benchmarks}
 
 
-def _benchmark_title(name: str) -> str:
+def benchmark_title(name: str) -> str:
+    """The short title of a benchmark; its name where the registry has none."""
     if name not in names(HERE.parents[1] / "registry" / "benchmarks", ".py"):
         return name
     return load_benchmark(name).TITLE.split(" (", maxsplit=1)[0]
@@ -144,32 +161,41 @@ def rule_fields(rule: DecisionRule) -> list[tuple[str, str, str]]:
     ]
 
 
-def _render(**content: Any) -> str:
+def environment() -> Environment:
+    """What the pages of this folder are written with: all text is escaped, numbers are written by ``wording``."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    found = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     for function in (wording.count, wording.score, wording.signed, wording.interval, wording.percent):
-        environment.filters[function.__name__] = function
-    environment.filters |= {"duration": wording.duration, "plural": wording.plural, "listed": wording.listed}
-    environment.filters["cell"] = _cell
-    return environment.get_template(TEMPLATE).render(**content, **_fixed(content["decision"], content["titles"]))
+        found.filters[function.__name__] = function
+    found.filters |= {"duration": wording.duration, "plural": wording.plural, "listed": wording.listed}
+    found.filters["cell"] = _cell
+    return found
+
+
+def style(*more: str) -> str:
+    """The one look of the pages, light and dark, and what a page adds to it."""
+    text = "\n".join((HERE / name).read_text() for name in (STYLE, *more))
+    return text.replace("/* light */", theme.variables(theme.LIGHT)).replace("/* dark */", theme.variables(theme.DARK))
+
+
+def _render(**content: Any) -> str:
+    template = environment().get_template(TEMPLATE)
+    return template.render(**content, **_fixed(content["decision"], content["titles"]))
 
 
 def _fixed(decision: Decision, titles: dict[str, str]) -> dict[str, Any]:
     """Sentences and style: what the template needs beside the evidence."""
-    style = (HERE / STYLE).read_text()
     return {
         "headline": wording.headline(decision),
         "summary": wording.summary(decision),
         "truth": wording.truth_sentence(decision),
         "versus_all": wording.versus_all(decision),
         "limits": wording.limits(decision, list(titles.values())),
-        "style": style.replace("/* light */", theme.variables(theme.LIGHT)).replace(
-            "/* dark */", theme.variables(theme.DARK)
-        ),
-        "program": f"vlm-curator {__version__}",
+        "style": style(),
+        "program": PROGRAM,
     }
 
 

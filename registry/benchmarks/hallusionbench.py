@@ -44,6 +44,8 @@ RANGE = (0.0, 100.0)
 HELD_OUT = False
 TABLE = PublishedTable("HallusionBench", "0c23ac0dc9ef46832d7a24504f2a0c7c")
 
+ACCURACIES = ("aAcc", "fAcc", "qAcc")
+
 
 class Place(NamedTuple):
     """Where a prompt stands in the benchmark."""
@@ -79,6 +81,7 @@ def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: st
     answers = [yes_no_answer(NAME, question, replies[question.index], judged) for question in questions]
     hits = {_place(question): answer.hit for question, answer in zip(questions, answers, strict=True)}
     overall = _accuracies(hits)
+    ratios = _ratios(questions, answers)
     return Result(
         benchmark=NAME,
         version=VERSION,
@@ -87,7 +90,8 @@ def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: st
         score=overall[PRIMARY],
         metrics=overall,
         breakdown=_breakdown(hits),
-        items=_items(questions, answers),
+        items=_items(ratios),
+        ratios=ratios,
         answers=answers,
         unresolved=sum(answer.extracted == UNKNOWN for answer in answers),
         notes=trap_notes(questions, replies),
@@ -111,7 +115,7 @@ def _place(question: Question) -> Place:
 def _accuracies(hits: Mapping[Place, bool]) -> dict[str, float]:
     """aAcc, fAcc, qAcc and their mean."""
     figures, asked = _groups(hits)
-    three = {"aAcc": _percent(hits.values()), "fAcc": _percent(figures), "qAcc": _percent(asked)}
+    three = dict(zip(ACCURACIES, map(_percent, (hits.values(), figures, asked)), strict=True))
     return {PRIMARY: sum(three.values()) / 3} | three
 
 
@@ -137,16 +141,25 @@ def _breakdown(hits: Mapping[Place, bool]) -> dict[str, float]:
     return found
 
 
-def _items(questions: Sequence[Question], answers: Sequence[Answer]) -> dict[str, float]:
-    """What each set adds to the mean of the three shares, times the number of sets."""
+def _ratios(questions: Sequence[Question], answers: Sequence[Answer]) -> dict[str, dict[str, tuple[float, float]]]:
+    """Accuracy -> set -> what is right of it, and what is asked."""
     sets: dict[str, dict[Place, bool]] = {}
     for question, answer in zip(questions, answers, strict=True):
         sets.setdefault(question.group, {})[_place(question)] = answer.hit
     counted = {name: [list(hits.values()), *_groups(hits)] for name, hits in sets.items()}
-    totals = [sum(len(three[kind]) for three in counted.values()) for kind in range(3)]
     return {
-        name: len(sets) * sum(sum(hits) / total for hits, total in zip(three, totals, strict=True)) / 3
-        for name, three in counted.items()
+        accuracy: {name: (sum(three[kind]), len(three[kind])) for name, three in counted.items()}
+        for kind, accuracy in enumerate(ACCURACIES)
+    }
+
+
+def _items(ratios: Mapping[str, Mapping[str, tuple[float, float]]]) -> dict[str, float]:
+    """What each set adds to the mean of the three shares, times the number of sets."""
+    totals = {name: sum(asked for _, asked in sets.values()) for name, sets in ratios.items()}
+    sets = next(iter(ratios.values()))
+    return {
+        set_: len(sets) * sum(ratios[name][set_][0] / total for name, total in totals.items()) / len(ratios)
+        for set_ in sets
     }
 
 

@@ -131,6 +131,7 @@ def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: st
         metrics=overall,
         breakdown={name: _relative(members)[PRIMARY] for name, members in sorted(by_category.items())},
         items={group: review.model / mean for group, review in reviews.items()},
+        ratios={PRIMARY: {group: (review.model, review.reference) for group, review in reviews.items()}},
         answers=[_answer(question, reviews[question.group]) for question in questions],
         unresolved=unreadable,
         notes=[*trap_notes(questions, replies), *_notes(unreadable)],

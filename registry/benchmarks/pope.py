@@ -73,6 +73,7 @@ def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: st
         for name in question.category.split(",")
     ]
     overall = _figures([(truth, answer) for _, truth, answer in rows])
+    parts = _parts(questions, answers)
     breakdown: dict[str, float] = {}
     for name in sorted({name for name, _, _ in rows if name}):
         part = _figures([(truth, answer) for category, truth, answer in rows if category == name])
@@ -85,7 +86,8 @@ def score(questions: Sequence[Question], replies: Mapping[Index, str], rules: st
         score=overall[PRIMARY],
         metrics=overall,
         breakdown=breakdown,
-        items=_items(questions, answers, overall[PRIMARY] / 100),
+        items=_items(parts, overall[PRIMARY] / 100),
+        ratios={PRIMARY: parts},
         answers=answers,
         unresolved=sum(answer.extracted == UNKNOWN for answer in answers),
         notes=trap_notes(questions, replies),
@@ -110,12 +112,17 @@ def _share(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 
 
-def _items(questions: Sequence[Question], answers: Sequence[Answer], f1: float) -> dict[str, float]:
-    """Each question's linear part in F1 (module docstring), a row with several categories once for each."""
+def _parts(questions: Sequence[Question], answers: Sequence[Answer]) -> dict[str, tuple[float, float]]:
+    """Numerator and denominator of F1 that each question adds, a row with several categories once for each."""
     found: dict[str, tuple[float, float]] = {}
     for question, answer in zip(questions, answers, strict=True):
         weight = question.category.count(",") + 1
         yes = (question.answer == YES, answer.extracted == YES)
         found[question.group] = (2 * weight * all(yes), weight * sum(yes))
-    mean = sum(parts for _, parts in found.values()) / len(found)
-    return {group: f1 + _share(hits - f1 * parts, mean) for group, (hits, parts) in found.items()}
+    return found
+
+
+def _items(parts: Mapping[str, tuple[float, float]], f1: float) -> dict[str, float]:
+    """Each question's linear part in F1 (module docstring)."""
+    mean = sum(part for _, part in parts.values()) / len(parts)
+    return {group: f1 + _share(hits - f1 * part, mean) for group, (hits, part) in parts.items()}

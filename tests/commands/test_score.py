@@ -56,7 +56,7 @@ def test_predictions_are_scored_without_a_model(tmp_path: Path, rules: str) -> N
     assert (result["rules"], result["unresolved"]) == (rules, expected["unresolved"])
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
     assert "curator.score" in imported
-    heavy = {"torch", "transformers", "pandas", "polars", "duckdb", "pyarrow", "datasets", "numpy", "trainers"}
+    heavy = {"torch", "transformers", "pandas", "polars", "duckdb", "pyarrow", "datasets", "trainers"}
     assert not imported & heavy
 
 
@@ -145,7 +145,7 @@ def trial(tmp_path: Path) -> Path:
 
 def test_a_trial_is_scored_once_by_a_trainer_process(tmp_path: Path, trial: Path) -> None:
     plan = curator(tmp_path, "demo-baseline-s0", "--benchmark", "mme", "--dry-run", "--json")
-    assert json.loads(plan.stdout) == {"trial": trial.name, "to_score": ["mme"]}
+    assert json.loads(plan.stdout) == {"trial": trial.name, "to_score": ["mme"], "questions": {"mme": 54}}
     first = curator(tmp_path, "demo-baseline-s0", "--benchmark", "mme", "--max-new-tokens", "5", "--json")
     assert first.returncode == 0, first.stderr
     assert json.loads(first.stdout)["scores"][0]["score"] == 61.5
@@ -180,6 +180,19 @@ def test_the_table_of_the_home_is_the_default(tmp_path: Path, trial: Path) -> No
     results = [curator(tmp_path, *asked), curator(tmp_path, *asked, "--data", ARTEFACTS / "mme.tsv")]
     assert results[0].stdout == results[1].stdout
     assert json.loads(results[0].stdout)["benchmark"] == "mme"
+
+
+def test_a_file_that_is_no_table_is_refused_before_anything_is_planned(tmp_path: Path, trial: Path) -> None:
+    head = (ARTEFACTS / "mme.tsv").read_text().splitlines()[0]
+    cases = {
+        "passwd": ("root:x:0:0:root:/root:/bin/bash\n", "no column"),
+        "empty.tsv": (f"{head}\n", "has no question"),
+    }
+    for name, (text, says) in cases.items():
+        (tmp_path / name).write_text(text)
+        done = curator(tmp_path, trial.name, "--benchmark", "mme", "--data", name, "--dry-run")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert says in done.stderr
 
 
 def test_a_table_that_is_not_there_is_refused(tmp_path: Path, trial: Path) -> None:

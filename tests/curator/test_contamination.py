@@ -243,4 +243,4 @@ def test_questions_with_equal_text_and_picture_are_one(tmp_path: Path) -> None:
     lines.append(lines[1].replace("0\tHow", "1000000\tHow", 1))
     path.write_text("\n".join(lines) + "\n")
     table = BenchmarkTable("mmbench_dev_en", path)
-    assert (len(table.texts), len(table.pictures)) == (2, 3)
+    assert (len(table.texts), len(table.pictures)) == (2, 2), "a copy of a picture is the same picture"

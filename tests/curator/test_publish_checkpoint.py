@@ -16,7 +16,6 @@ from curator.cli import cli
 from curator.destination import Destination
 from curator.lineage import Lineage
 from curator.mix import build_mix
-from curator.model_page import score_interval
 from curator.publication import Published, meant, publish
 from curator.publish_checkpoint import CheckpointWish, plan_checkpoint
 from registry.checkpoint import DEMO_FOLDER
@@ -192,18 +191,3 @@ def test_transformers_loads_what_is_published(hub: Hub, small: SmallHome, tmp_pa
     model = LlavaForConditionalGeneration.from_pretrained(got)
     assert sum(weight.numel() for weight in model.parameters()) > 100_000
     assert done.files > 5
-
-
-def score(items: dict[str, float], strata: dict[str, str]) -> BenchmarkScore:
-    return BenchmarkScore(benchmark="b", version=1, rules="r", table_digest="t", score=50.0, items=items, strata=strata)
-
-
-def test_the_interval_of_a_score_is_that_of_its_items() -> None:
-    halves = {f"{n}": float(n % 2) for n in range(100)}
-    low, high = score_interval(score(halves, {})) or (0.0, 0.0)
-    assert (low + high) / 2 == pytest.approx(50.0)
-    assert high - low == pytest.approx(2 * 1.96 * 100 * 0.5025 / 10, rel=1e-3)
-    apart = score_interval(score(halves, {name: str(int(value)) for name, value in halves.items()}))
-    assert apart == (50.0, 50.0), "what differs between strata is no noise"
-    assert score_interval(score({"one": 1.0}, {})) is None
-    assert score_interval(score({}, {})) is None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,11 +11,8 @@ from click.testing import CliRunner
 from curator.cli import cli
 from curator.report.page import build_report, find_decision
 from registry.errors import Refusal
+from tests.curator.browser import CHROMIUM, render
 from tests.curator.report_home import Made, make_home
-
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +52,21 @@ def test_command_writes_and_tells_in_json(made: Made, tmp_path: Path, html: str)
     assert out.read_text() == html
 
 
+def test_a_dry_run_says_what_would_be_written_and_writes_nothing(made: Made, tmp_path: Path) -> None:
+    out, assets = tmp_path / "page.html", tmp_path / "assets"
+    arguments = ["report", "demo", "--home", str(made.home.path), "--out", str(out), "--assets", str(assets)]
+    told = json.loads(CliRunner().invoke(cli, [*arguments, "--dry-run", "--json"]).stdout)
+    assert (told["decision"], told["page"], told["replaces"], told["assets"]) == ("demo", str(out), False, str(assets))
+    assert list(tmp_path.iterdir()) == []
+    out.write_text("mine")
+    result = CliRunner().invoke(cli, [*arguments, "--dry-run"])
+    assert "replaces the file that is there" in result.stdout
+    assert out.read_text() == "mine"
+    result = CliRunner().invoke(cli, ["report", "absent", "--home", str(made.home.path), "--dry-run"])
+    assert result.exit_code == 1
+    assert "there is none" in result.output
+
+
 def test_command_takes_a_path_and_tells_people(made: Made, tmp_path: Path) -> None:
     out = tmp_path / "page.html"
     result = CliRunner().invoke(cli, ["report", str(made.folder), "--home", str(made.home.path), "--out", str(out)])
@@ -69,12 +79,7 @@ def test_command_takes_a_path_and_tells_people(made: Made, tmp_path: Path) -> No
 def test_chromium_renders_the_page_without_a_complaint(made: Made, html: str, tmp_path: Path) -> None:
     (tmp_path / "r.html").write_text(html)
     shot = tmp_path / "shot.png"
-    assert CHROMIUM is not None
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    command += ["--disable-component-update", "--disable-sync", "--hide-scrollbars", "--enable-logging=stderr"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={shot}", "--window-size=1000,1600"]
-    run = subprocess.run([*command, (tmp_path / "r.html").as_uri()], capture_output=True, timeout=120, check=False)
-    complaints = [line for line in run.stderr.decode(errors="replace").splitlines() if "CONSOLE" in line]
+    complaints = render(tmp_path / "r.html", shot)
     assert complaints == [], "the page breaks its own content policy, or an SVG is malformed"
     from PIL import Image
 

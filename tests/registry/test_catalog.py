@@ -75,6 +75,53 @@ def test_questions_join_what_was_made(small: SmallHome) -> None:
     assert ask(small.home.path, sql) == [("captions", 62.5, 7)]
 
 
+def test_answers_are_rows_with_their_trial_and_benchmark(small: SmallHome) -> None:
+    sql = (
+        'SELECT trial, benchmark, rules, version, "index", reply, extracted, answer, hit FROM answers ORDER BY "index"'
+    )
+    told = (small.trial, "mme", "2024-05", 1)
+    assert ask(small.home.path, sql) == [
+        (*told, "1", "Yes.", "Yes", "Yes", True),
+        (*told, "2", "Yes, it is", "Yes", "No", False),
+    ]
+    joined = "SELECT s.score, count(*) FROM answers a JOIN scores s USING (trial, benchmark, rules) GROUP BY 1"
+    assert ask(small.home.path, joined) == [(62.5, 2)]
+    assert ask(small.home.path, "SELECT question, picture, score_file FROM answers LIMIT 1") == [
+        ("Is it red? Please answer yes or no.", "1", "mme-0123456789ab")
+    ]
+
+
+def test_answers_of_an_earlier_layout_lack_what_it_did_not_keep(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    odd = tmp_path / "it's [a-z] * home?"
+    small = make_small_home(odd)
+    scores = small.home.stage("trials") / small.trial / "scores"
+    (scores / "mmbench_dev_en-1.json").write_text('{"benchmark": "mmbench_dev_en", "version": 1, "rules": "it\'s"}')
+    pq.write_table(pa.table({"index": ["7"], "reply": ["A"], "hit": [True]}), scores / "mmbench_dev_en-1.parquet")
+    sql = "SELECT benchmark, rules, reply, question FROM answers ORDER BY ALL"
+    assert ask(small.home.path, sql)[0] == ("mmbench_dev_en", "it's", "A", None)
+    assert len(ask(small.home.path, sql)) == 3
+    (scores / "mme-0123456789ab.json").unlink()
+    (scores / "mme-0123456789ab.parquet").unlink()
+    assert ask(small.home.path, sql) == [("mmbench_dev_en", "it's", "A", None)]
+
+
+def test_a_question_about_answers_opens_no_other_file_of_a_trial(small: SmallHome) -> None:
+    settings = small.home.stage("trials") / small.trial / "settings.json"
+    with pytest.raises(Refusal, match=r"samples and answers|disabled"):
+        ask(small.home.path, f"SELECT * FROM read_text('{settings}'), answers")
+
+
+def test_a_damaged_file_of_answers_is_named(tmp_path: Path) -> None:
+    small = make_small_home(tmp_path)
+    file = small.home.stage("trials") / small.trial / "scores" / "mme-0123456789ab.parquet"
+    file.write_bytes(file.read_bytes()[:-40])
+    with pytest.raises(Refusal, match=r"mme-0123456789ab\.parquet: damaged"):
+        ask(small.home.path, "SELECT count(*) FROM answers")
+
+
 def test_a_home_whose_path_has_the_marks_of_a_pattern(tmp_path: Path) -> None:
     odd = tmp_path / "it's [a-z] * home?"
     samples = make_chats(make_small_home(odd).home, odd, "more", 2)

@@ -10,10 +10,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from registry.answer_rows import COLUMNS
 from registry.benchmark import load_benchmark
 from registry.errors import Refusal
 from registry.identity import file_digest
-from registry.sheet import ANSWER_COLUMNS, Ask, Batches, Marking, Sheet, make_score, read_sheet
+from registry.sheet import Ask, Batches, Marking, Sheet, make_score, read_sheet
 from registry.trial import BenchmarkScore
 
 BENCHMARK = load_benchmark("mmbench_dev_en")
@@ -103,9 +104,9 @@ def test_rows_that_read_the_same_are_asked_once(table: Path, tmp_path: Path) -> 
     assert asked == [0, 1, 2, 3, 4, 5]
     assert found.questions == 7
     rows = pq.read_table(tmp_path / "score.parquet").to_pylist()
-    assert list(rows[0]) == list(ANSWER_COLUMNS)
+    assert list(rows[0]) == list(COLUMNS)
     assert [row["index"] for row in rows] == ["0", "10", "1", "11", "2", "12", "20"]
-    assert rows[5] | {"index": "20", "group": "20"} == rows[6]
+    assert rows[5] | {"index": "20", "group": "20"} == rows[6] | {"picture": rows[5]["picture"]}
     assert {(row["category"], row["reply"], row["extracted"]) for row in rows} == {("pets", "B", "B")}
     assert [row["hit"] for row in rows] == [False, True] * 3 + [True]
     assert score(tmp_path / "score.json", table, in_parts(list, 1)) == found

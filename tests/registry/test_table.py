@@ -232,3 +232,12 @@ def test_what_csv_writes_is_read_back(texts: list[str], tmp_path_factory: pytest
     path = write(tmp_path_factory.mktemp("t"), as_tsv(rows))
     table = read_table(path, pandas_words=False)
     assert [(row.cells["question"], row.cells["A"]) for row in table.rows] == [(f"q{t}", f"-{t}") for t in texts]
+
+
+def test_rows_with_copies_of_a_picture_share_its_key(tmp_path: Path) -> None:
+    path = tmp_path / "t.tsv"
+    one, other = "iVBOR" * 20, "/9j/4" * 20
+    path.write_text(f"index\timage\tquestion\n1\t{one}\ta\n2\t{other}\tb\n3\t{one}\tc\n4\t3\td\n5\t1\te\n")
+    questions = list(read_questions(path, lambda row: str(row.index)))
+    assert [question.image_key for question in questions] == ["1", "2", "1", "1", "1"]
+    assert [question.image_base64 for question in questions] == [one, other, one, one, one]

@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from registry.answer_rows import COLUMNS
 from registry.errors import Refusal
 from registry.identity import file_digest
 from registry.scores import score_path
-from registry.sheet import ANSWER_COLUMNS
 from registry.trial import BenchmarkScore
 from tests.trainers.conftest import Toy
 from tests.trainers.toy import COLOURS, ignore, picture, train_request
@@ -76,9 +76,10 @@ def test_replies_are_kept_with_what_they_were_taken_for(toy: Toy, trial: Path, t
     assert {row["extracted"] for row in rows} <= {"Yes", "No", "Unknown"}
     assert len({row["prompt_digest"] for row in rows}) == 10
     assert rows[0]["prompt"] == "USER: <image>\nIs it red? Please answer yes or no. ASSISTANT:"
-    assert len({row["image"] for row in rows}) == 5
+    assert all(row["question"].endswith("? Please answer yes or no.") for row in rows)
     assert [row["answer"] for row in rows] == ["Yes", "No"] * 5
-    assert list(rows[0]) == list(ANSWER_COLUMNS)
+    assert [row["picture"] for row in rows] == [str(number // 2 * 2) for number in range(10)]
+    assert list(rows[0]) == list(COLUMNS)
     assert all(row["hit"] == (row["extracted"] == ("No" if n % 2 else "Yes")) for n, row in enumerate(rows))
 
 
