@@ -21,10 +21,9 @@ from registry.benchmark import load_benchmark
 from registry.errors import Refusal
 from registry.mix import MixInfo
 from registry.recipe import Recipe, RecipePart
-from registry.scores import score_path
+from registry.scores import Replying, score_path
 from registry.store import COST, Home, read_record
 from registry.trial import (
-    AnswerBy,
     BenchmarkScore,
     Scale,
     Settings,
@@ -39,9 +38,7 @@ class Bench:
     name: str
     table: Path
     table_digest: str
-    max_new_tokens: int
-    """Tokens that a reply may have."""
-    answer_by: AnswerBy = "generation"
+    replying: Replying
 
 
 @dataclass
@@ -203,8 +200,7 @@ def mix_name(baseline: str, joined: tuple[str, ...]) -> str:
 def score_file(trial: Path, bench: Bench, rules: str) -> Path:
     """Where the score of one trial on one table lies."""
     version = load_benchmark(bench.name).VERSION
-    asked = (bench.max_new_tokens, bench.answer_by)
-    return score_path(trial, bench.name, version, rules, bench.table_digest, *asked)
+    return score_path(trial, bench.name, version, rules, bench.table_digest, bench.replying)
 
 
 def missing_scores(trial: Path, benches: Sequence[Bench], rules: str) -> list[Bench]:

@@ -106,9 +106,9 @@ def behind_address(home: Home, url: str, name: str, concurrency: int, *, partial
             for bench in benches:
                 _tell_start({"event": "started", "label": f"{name} · {bench.name}"})
                 benchmark = load_benchmark(bench.name)
-                sheet = read_sheet(benchmark, bench.table)
-                questions = _Questions(api, sheet, bench.max_new_tokens, partial)
-                marking = Marking(benchmark, rules, bench.table_digest, bench.answer_by)
+                sheet = read_sheet(benchmark, bench.table, bench.replying.limit)
+                questions = _Questions(api, sheet, bench.replying.max_new_tokens, partial)
+                marking = Marking(benchmark, rules, bench.table_digest, bench.replying.answer_by, bench.replying.limit)
                 path = score_file(folder, bench, rules)
                 make_score(path, sheet, sheet.asked, questions.ask, marking, _tell_start)
 

@@ -19,8 +19,9 @@ from registry.discovery import load_module
 from registry.errors import Refusal
 from registry.identity import file_digest
 from registry.recipe import load_recipe
+from registry.scores import USUAL, Replying
 from registry.store import Home
-from registry.trial import AnswerBy, DecisionRule, load_scale
+from registry.trial import DecisionRule, load_scale
 
 GUIDE_BENCHMARKS = ("mme", "mmbench_dev_en", "scienceqa_test", "seedbench_img")
 """The paper's four: its guide to selection and the columns of its Table 5."""
@@ -77,7 +78,7 @@ def open_laboratory(home: Home, request: StudyRequest, workers: Workers) -> Labo
         scale=scale,
         baseline=load_recipe(request.baseline, home),
         pretrain=load_recipe(request.pretrain, home) if request.pretrain else None,
-        benches=tuple(find_table(home, name, max_new_tokens=scale.max_new_tokens) for name in names),
+        benches=tuple(find_table(home, name, replying=Replying(scale.max_new_tokens)) for name in names),
         rules=request.rules,
         workers=workers,
         listen=_silent,
@@ -110,8 +111,7 @@ def find_table(
     home: Home,
     benchmark: str,
     table: Path | None = None,
-    max_new_tokens: int = 16,
-    answer_by: AnswerBy = "generation",
+    replying: Replying = USUAL,
 ) -> Bench:
     """The table of a benchmark: the file given, or ``<home>/benchmarks/<name>.*``; raises Refusal when absent.
 
@@ -129,7 +129,7 @@ def find_table(
             f"the table of benchmark '{benchmark}' is not there",
             f"get it with 'curator pull-benchmark {benchmark}', or name the file",
         )
-    return Bench(benchmark, found[0].resolve(), file_digest(found[0]), max_new_tokens, answer_by)
+    return Bench(benchmark, found[0].resolve(), file_digest(found[0]), replying)
 
 
 def _candidate(home: Home, name: str, truth: str | None) -> Candidate:

@@ -79,8 +79,7 @@ def _asked(home: Home, bench: Bench, rules: str) -> dict[str, Any]:
         "benchmark": bench.name,
         "table": str(bench.table),
         "rules": rules,
-        "max_new_tokens": bench.max_new_tokens,
-        "answer_by": bench.answer_by,
+        **bench.replying._asdict(),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from registry.errors import Refusal
 from registry.identity import digest, short
@@ -14,20 +14,32 @@ if TYPE_CHECKING:
     from registry.trial import BenchmarkScore
 
 
+class Replying(NamedTuple):
+    """How a model is asked for its replies."""
+
+    max_new_tokens: int = 16
+    """Tokens that a reply may have."""
+    answer_by: AnswerBy = "generation"
+    limit: int | None = None
+    """Questions that are asked, evenly drawn; None: all."""
+
+
+USUAL = Replying()
+
+
 def score_path(
     model: Path,
     benchmark: str,
     version: int,
     rules: str,
     table_digest: str,
-    max_new_tokens: int,
-    answer_by: AnswerBy = "generation",
+    replying: Replying,
 ) -> Path:
     """``<model>/scores/<benchmark>-<d>.json``; the answers lie beside it with the ending ``.parquet``.
 
     ``model`` is the folder of a trial, or of another model (``curator.scored_models``). The digest covers what the
-    replies and the score depend on beside the model: scorer version, rule set, table, how long a reply may be, and how
-    it is found where that is not by generation.
+    replies and the score depend on beside the model: scorer version, rule set, table, how long a reply may be, how it
+    is found where that is not by generation, and how many questions are asked where that is not all.
     """
     identity = digest(
         {
@@ -35,9 +47,10 @@ def score_path(
             "version": version,
             "rules": rules,
             "table": table_digest,
-            "max_new_tokens": max_new_tokens,
+            "max_new_tokens": replying.max_new_tokens,
         }
-        | ({} if answer_by == "generation" else {"answer_by": answer_by})
+        | ({} if replying.answer_by == "generation" else {"answer_by": replying.answer_by})
+        | ({} if replying.limit is None else {"limit": replying.limit})
     )
     return model / "scores" / f"{benchmark}-{short(identity)}.json"
 

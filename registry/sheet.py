@@ -21,6 +21,7 @@ from registry.kept_replies import kept_replies
 from registry.sampling import picture_clusters
 from registry.scores import answers_path, as_stored, load_score
 from registry.store import dump_json, write_aside
+from registry.stratified import stratified
 from registry.trial import AnswerBy, BenchmarkScore
 
 NO_REPLY = "Failed to obtain answer via API."
@@ -49,9 +50,11 @@ class Sheet:
         return _decode(self.holders[sha256])
 
 
-def read_sheet(benchmark: Benchmark, table: Path) -> Sheet:
-    """Read a table; a picture that several questions share is looked at once."""
+def read_sheet(benchmark: Benchmark, table: Path, limit: int | None = None) -> Sheet:
+    """Read a table, or ``limit`` questions evenly drawn; a picture that several questions share is looked at once."""
     questions = list(benchmark.questions(table))
+    if limit is not None:
+        questions = stratified(questions, limit)
     holders: dict[str, Question] = {}
     known: dict[str, str] = {}
     images: list[tuple[str, ...]] = []
@@ -80,6 +83,8 @@ class Marking:
     rules: str
     table_digest: str
     answer_by: AnswerBy
+    limit: int | None = None
+    """Questions that were asked, where that is not all."""
 
 
 def make_score(
@@ -115,9 +120,10 @@ def _result(marking: Marking, sheet: Sheet, said: Mapping[Index, str]) -> Result
     result = marking.benchmark.score(sheet.questions, said, marking.rules)
     lost = sum(reply == NO_REPLY for reply in said.values())
     without = [f"partial: {lost} questions have no reply; scored as published: {NO_REPLY!r}"] if lost else []
+    drawn = [f"partial: {len(sheet.questions)} questions are asked"] if marking.limit is not None else []
     return replace(
         result,
-        partial=result.partial or bool(lost),
-        notes=[*result.notes, *without],
+        partial=result.partial or bool(lost or drawn),
+        notes=[*result.notes, *drawn, *without],
         clusters=picture_clusters(sheet.questions),
     )

@@ -41,6 +41,8 @@ class Asked(Request):
     rules: str
     max_new_tokens: int = Field(default=16, ge=1)
     answer_by: AnswerBy = "generation"
+    limit: int | None = Field(default=None, ge=1)
+    """Questions that are asked, evenly drawn; None: all."""
 
 
 class ScoreRequest(Asked):

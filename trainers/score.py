@@ -16,7 +16,7 @@ from registry.checkpoint import CHECKPOINT
 from registry.errors import Refusal
 from registry.identity import file_digest
 from registry.sample import make_message
-from registry.scores import load_score, score_path
+from registry.scores import Replying, load_score, score_path
 from registry.sheet import Ask, Batches, Marking, Sheet, Tell, make_score, read_sheet
 from registry.store import Home, read_record
 from registry.trial import BenchmarkScore, Settings
@@ -63,14 +63,14 @@ def _score(
     table = Path(request.table)
     if not table.is_file():
         raise Refusal(str(table), "there is no such benchmark table", "give the published TSV file")
-    marking = Marking(benchmark, request.rules, file_digest(table), request.answer_by)
+    marking = Marking(benchmark, request.rules, file_digest(table), request.answer_by, request.limit)
     identity = (request.benchmark, benchmark.VERSION, request.rules, marking.table_digest)
-    path = score_path(folder, *identity, request.max_new_tokens, request.answer_by)
+    path = score_path(folder, *identity, Replying(request.max_new_tokens, request.answer_by, request.limit))
     if path.is_file():
         return load_score(path), True
     prepare_torch(request.runtime)
-    key = f"sheet {request.benchmark} {marking.table_digest}"
-    sheet = workshop.remember(key, lambda: read_sheet(benchmark, table))
+    key = f"sheet {request.benchmark} {marking.table_digest} {request.limit}"
+    sheet = workshop.remember(key, lambda: read_sheet(benchmark, table, request.limit))
     texts, ask = _asker(workshop, request, key, sheet, *model)
     return make_score(path, sheet, texts, ask, marking, tell), False
 

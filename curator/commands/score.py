@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from registry.trial import BenchmarkScore
 
 _FILE = PathValue(dir_okay=False)
-_OF_PREDICTIONS = ("partial", "limit", "answers", "export", "judge_replies", "judge", "judge_model", "save")
+_OF_PREDICTIONS = ("partial", "answers", "export", "judge_replies", "judge", "judge_model", "save")
 
 
 @click.command(name="score")
@@ -196,10 +196,12 @@ def _score_model(
     from curator.score import count_questions, open_model
     from curator.study_request import find_table
     from registry.answers import check_rules
+    from registry.scores import Replying
     from registry.store import Home
 
     opened = Home.default(home)
-    benches = [find_table(opened, name, table, asked["max_new_tokens"], asked["answer_by"]) for name in benchmarks]
+    replying = Replying(asked["max_new_tokens"], asked["answer_by"], asked["limit"])
+    benches = [find_table(opened, name, table, replying) for name in benchmarks]
     check_rules(rules)
     found = open_model(opened, model, api, **asked)
     if asked["dry_run"]:

@@ -13,7 +13,7 @@ import pytest
 
 from registry.benchmark import load_benchmark
 from registry.identity import file_digest
-from registry.scores import score_path
+from registry.scores import Replying, score_path
 from registry.store import Home, Record
 from registry.trial import BenchmarkScore
 from tests.curator.chat_server import ChatServer, in_turn
@@ -78,7 +78,11 @@ def test_the_text_form_has_the_figures_and_notes_go_to_stderr(tmp_path: Path) ->
         (["--predictions", "replies.jsonl"], 2, "needs one --benchmark NAME"),
         (["t"], 2, "Give --benchmark NAME"),
         (["t", "--benchmark", "mme", "--partial"], 2, "--partial: go with --predictions"),
-        (["t", "--benchmark", "mme", "--limit", "3", "--judge", "u"], 2, "--limit, --judge: go with --predictions"),
+        (
+            ["t", "--benchmark", "mme", "--export", "x.tsv", "--judge", "u"],
+            2,
+            "--export, --judge: go with --predictions",
+        ),
         (["--predictions", "replies.jsonl", "--benchmark", "mme", "--judge", "u"], 2, "--judge URL with --judge-model"),
         (["t", "--benchmark", "mme"], 1, "the table of benchmark 'mme' is not there"),
         (["t", "--benchmark", "mme", "--data", "mme.tsv"], 1, "trials 't'"),
@@ -110,7 +114,7 @@ import json, sys
 from pathlib import Path
 from registry.benchmark import load_benchmark
 from registry.identity import file_digest
-from registry.scores import score_path
+from registry.scores import Replying, score_path
 from registry.trial import BenchmarkScore
 
 for line in sys.stdin:
@@ -120,7 +124,8 @@ for line in sys.stdin:
     score = BenchmarkScore(benchmark=asked["benchmark"], version=version, rules=asked["rules"], questions=54,
                            table_digest=file_digest(table), score=61.5, notes=[f"tokens {asked['max_new_tokens']}"])
     trial = Path(asked["home"]) / "trials" / asked["trial"]
-    path = score_path(trial, score.benchmark, score.version, score.rules, score.table_digest, asked['max_new_tokens'])
+    asked_for = Replying(asked["max_new_tokens"])
+    path = score_path(trial, score.benchmark, score.version, score.rules, score.table_digest, asked_for)
     path.parent.mkdir()
     path.write_text(score.model_dump_json())
     print(json.dumps({"id": asked["id"], "event": "done", "folder": trial.name, "score": score.score}), flush=True)
@@ -161,7 +166,7 @@ def test_a_trial_is_scored_once_by_a_trainer_process(tmp_path: Path, trial: Path
 def test_a_finished_score_needs_no_trainer(tmp_path: Path, trial: Path) -> None:
     table = tmp_path / "home" / "benchmarks" / "mme.tsv"
     version = load_benchmark("mme").VERSION
-    path = score_path(trial, "mme", version, "2024-05", file_digest(table), 16)
+    path = score_path(trial, "mme", version, "2024-05", file_digest(table), Replying(16))
     path.parent.mkdir()
     score = BenchmarkScore(
         benchmark="mme", version=version, rules="2024-05", table_digest=file_digest(table), score=12.5, items={"a": 1}

@@ -18,10 +18,11 @@ from tests.curator.data_home import make_chats, write_card
 
 CHILD = r"""
 import json, pathlib, sys
+from registry.benchmark import load_benchmark
 from registry.identity import order_key
 from registry.mix import MixReader
 from registry.identity import file_digest
-from registry.scores import score_path
+from registry.scores import Replying, score_path
 from registry.store import COST, Home, Record, dump_json, write_aside
 from registry.trial import BenchmarkScore, Settings
 
@@ -48,9 +49,10 @@ def score(home, request):
     value = 50.0 + sum(effect for name, effect in EFFECTS.items() if name in facts["datasets"]) + seed
     value += order_key(request["trial"][:-13], request["benchmark"]) % 1000 / 2000
     table = file_digest(pathlib.Path(request["table"]))
-    found = BenchmarkScore(benchmark=request["benchmark"], version=1, rules=request["rules"], table_digest=table,
+    version = load_benchmark(request["benchmark"]).VERSION
+    found = BenchmarkScore(benchmark=request["benchmark"], version=version, rules=request["rules"], table_digest=table,
                            score=value, items={"one": value / 100}, questions=1)
-    path = score_path(trial, request["benchmark"], 1, request["rules"], table, request["max_new_tokens"])
+    path = score_path(trial, request["benchmark"], version, request["rules"], table, Replying(request["max_new_tokens"]))
     write_aside(path, dump_json(found.model_dump(mode="json")))
     return {"folder": request["trial"], "score": value, "cached": False}
 

@@ -20,7 +20,7 @@ from registry.benchmark import load_benchmark
 from registry.errors import Refusal
 from registry.identity import file_digest
 from registry.sampling import picture_clusters, score_interval
-from registry.scores import answers_path, as_stored, score_path
+from registry.scores import Replying, answers_path, as_stored, score_path
 from registry.store import Home, dump_json
 from tests.commands.test_score import ARTEFACTS, curator, predictions_of
 from tests.curator.browser import CHROMIUM, render
@@ -218,7 +218,7 @@ def test_a_trial_has_a_page_of_what_it_was_scored_on(tmp_path: Path) -> None:
     table.parent.mkdir()
     table.write_bytes((ARTEFACTS / "mme.tsv").read_bytes())
     one = artefact_scored("mme")
-    path = score_path(trial, "mme", one.score.version, "2024-05", file_digest(table), 16)
+    path = score_path(trial, "mme", one.score.version, "2024-05", file_digest(table), Replying(16))
     path.write_bytes(dump_json(one.score.model_dump(mode="json")))
     assert isinstance(one.answers, io.BytesIO)
     answers_path(path).write_bytes(one.answers.getvalue())

@@ -20,6 +20,7 @@ from curator.study_request import find_table
 from registry.catalog import Catalog
 from registry.checkpoint import DEMO_FOLDER
 from registry.errors import Refusal
+from registry.scores import Replying
 from registry.store import Home, read_record
 from registry.trial import AnswerBy
 from tests.curator.chat_server import ChatServer, Fault, Request
@@ -149,7 +150,7 @@ def test_a_checkpoint_is_scored_by_a_trainer_process(
     (tmp_path / "choices.tsv").write_text("\n".join(lines) + "\n")
     model = checkpoint(home, "demo", fetch=False)
     kinds: tuple[AnswerBy, ...] = ("generation", "likelihood")
-    benches = [find_table(home, "mmbench_dev_en", tmp_path / "choices.tsv", 4, kind) for kind in kinds]
+    benches = [find_table(home, "mmbench_dev_en", tmp_path / "choices.tsv", Replying(4, kind)) for kind in kinds]
     scores = model.score(benches, RULES)
     assert [score.answer_by for score in scores] == list(kinds)
     assert model.missing(benches, RULES) == []

@@ -117,3 +117,12 @@ def test_a_picture_that_is_no_base64_is_refused(table: Path) -> None:
     table.write_text(text.replace(base64.b64encode(PICTURES[1]).decode(), "A" * 65))
     with pytest.raises(Refusal, match="picture of question 1: is not base64"):
         read_sheet(BENCHMARK, table)
+
+
+def test_a_part_of_the_questions_is_drawn_and_the_score_says_so(table: Path, tmp_path: Path) -> None:
+    sheet = read_sheet(BENCHMARK, table, limit=3)
+    assert len(sheet.questions) == 3
+    marking = Marking(BENCHMARK, "2024-05", "t" * 64, "generation", 3)
+    found = make_score(tmp_path / "score.json", sheet, sheet.asked, in_parts(list, 1), marking, print)
+    assert (found.partial, found.questions) == (True, 3)
+    assert "partial: 3 questions are asked" in found.notes

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from registry.errors import Refusal
 from registry.identity import file_digest
-from registry.scores import score_path
+from registry.scores import Replying, score_path
 from registry.trial import (
     BenchmarkScore,
     CandidateDecision,
@@ -214,15 +214,15 @@ def test_a_verdict_is_one_of_those_that_are_known() -> None:
 
 
 def test_a_score_lies_beside_its_trial_under_what_it_depends_on(tmp_path: Path) -> None:
-    path = score_path(tmp_path, "mme", 1, "2024-05", "a" * 64, 16)
+    path = score_path(tmp_path, "mme", 1, "2024-05", "a" * 64, Replying(16))
     assert path == tmp_path / "scores" / "mme-4da068a054f7.json"
     others = [
-        score_path(tmp_path, "mmbench_dev_en", 1, "2024-05", "a" * 64, 16),
-        score_path(tmp_path, "mme", 2, "2024-05", "a" * 64, 16),
-        score_path(tmp_path, "mme", 1, "2025-01", "a" * 64, 16),
-        score_path(tmp_path, "mme", 1, "2024-05", "b" * 64, 16),
-        score_path(tmp_path, "mme", 1, "2024-05", "a" * 64, 32),
-        score_path(tmp_path / "other", "mme", 1, "2024-05", "a" * 64, 16),
+        score_path(tmp_path, "mmbench_dev_en", 1, "2024-05", "a" * 64, Replying(16)),
+        score_path(tmp_path, "mme", 2, "2024-05", "a" * 64, Replying(16)),
+        score_path(tmp_path, "mme", 1, "2025-01", "a" * 64, Replying(16)),
+        score_path(tmp_path, "mme", 1, "2024-05", "b" * 64, Replying(16)),
+        score_path(tmp_path, "mme", 1, "2024-05", "a" * 64, Replying(32)),
+        score_path(tmp_path / "other", "mme", 1, "2024-05", "a" * 64, Replying(16)),
     ]
     assert len({path, *others}) == len(others) + 1
 

@@ -73,7 +73,7 @@ def serve_ours(folder: Path, table: Path) -> None:
     """A round each line of standard input: read the table, ask, keep the replies, score, write."""
     import pyarrow.parquet as pq
 
-    from registry.scores import score_path
+    from registry.scores import Replying, score_path
     from registry.store import Home, Record
     from trainers.requests import ModelScoreRequest
     from trainers.score import score_model
@@ -102,7 +102,7 @@ def serve_ours(folder: Path, table: Path) -> None:
         before = time.process_time()
         score, _ = score_model(workshop, request, lambda _: None)
         cpu = time.process_time() - before
-        stored = score_path(model, "mmbench_dev_en", score.version, "2024-05", score.table_digest, 16)
+        stored = score_path(model, "mmbench_dev_en", score.version, "2024-05", score.table_digest, Replying(16))
         rows = pq.read_table(stored.with_suffix(".parquet"), columns=["index", "reply"]).to_pylist()
         out.write(json.dumps({"cpu": cpu, "replies": {row["index"]: row["reply"] for row in rows}}) + "\n")
         out.flush()

@@ -17,7 +17,7 @@ from PIL import Image
 
 from registry.benchmark import load_benchmark
 from registry.errors import Refusal
-from registry.scores import score_path
+from registry.scores import Replying, score_path
 from registry.sheet import Sheet, read_sheet
 from registry.store import Home, Record
 from tests.trainers.foreign_models import llava_next, qwen2_vl
@@ -73,7 +73,9 @@ def test_replies_are_those_of_one_question_at_a_time(folder: Path, tmp_path: Pat
     score, there = score_model(Workshop(), request, ignore)
     assert not there
     assert score.questions == 10
-    stored = score_path(home.stage("models") / request.model, "mme", score.version, "2024-05", score.table_digest, 5)
+    stored = score_path(
+        home.stage("models") / request.model, "mme", score.version, "2024-05", score.table_digest, Replying(5)
+    )
     rows = pq.read_table(stored.with_suffix(".parquet")).to_pylist()
     model, sheet = AnyModel(folder), read_sheet(load_benchmark("mme"), path)
     assert [row["reply"] for row in rows] == [alone(model, sheet, number, 5) for number in range(10)]
