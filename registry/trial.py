@@ -22,6 +22,9 @@ SCALES = Path(__file__).parent / "scales"
 
 Module = Literal["vision", "adapter", "llm"]
 MODULES: tuple[Module, ...] = ("vision", "adapter", "llm")
+Weighting = Literal["token", "sample", "root"]
+Packing = Literal["nearby", "whole"]
+Tracker = Literal["tensorboard", "trackio", "wandb"]
 
 
 class Stage(StrictModel):
@@ -39,6 +42,14 @@ class Stage(StrictModel):
     """Tokens in a packed row, image tokens counted."""
     rows_per_step: int = Field(ge=1)
     """Packed rows in one optimiser step."""
+    packing: Packing = "nearby"
+    """``nearby`` keeps samples close to their order, so that mixes that differ little are seen in nearly one order;
+    ``whole`` looks further ahead for what fills a row, which pays from thousands of rows on."""
+    images_per_row: int | None = Field(default=None, ge=1)
+    """Pictures that a packed row may hold; null = as many as its tokens have room for."""
+    weighting: Weighting = "token"
+    """What counts alike in the loss: every learned token, every sample, or (``root``) a sample with n learned tokens
+    as much as the square root of n."""
     epochs: int = Field(default=1, ge=1)
     warmup_ratio: float = 0.03
     """Share of the steps with linear warm-up; cosine decay follows (paper, training settings)."""
@@ -104,6 +115,10 @@ class Runtime(StrictModel):
     threads: int = 1
     device: str = "cpu"
     log_every: int = 10
+    workers: int = Field(default=0, ge=0)
+    """Processes that prepare tokens and pictures ahead; 0 = the trainer prepares each step when it comes to it."""
+    track: Tracker | None = None
+    """Where figures go while the trial runs, besides its own log."""
 
 
 class BenchmarkScore(BaseModel):

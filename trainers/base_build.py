@@ -85,7 +85,7 @@ def _processor(shape: Shape) -> dict[str, Any]:
 def _train(network: Network, corpus: Corpus, runtime: Runtime, tell: Tell) -> float:
     """One stage; the mean loss of its last tenth."""
     name = corpus.stage.name
-    logger.info("stage %s: %d samples, %d too long", name, len(corpus.samples), corpus.too_long)
+    logger.info("stage %s: %d samples, left out: %s", name, len(corpus.samples), corpus.rejected or "none")
     log = list(run_stage(network, corpus, runtime, lambda event: tell({**event, "stage": name})))
     tail = log[-max(len(log) // 10, 1) :]
     return sum(line.loss for line in tail) / len(tail)

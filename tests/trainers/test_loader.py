@@ -12,7 +12,7 @@ from registry.mix import MixReader
 from registry.sample import make_message
 from tests.trainers.conftest import Toy
 from tests.trainers.toy import make_mix, stage, talk
-from trainers.loader import IGNORED, Corpus, load_corpus
+from trainers.loader import IGNORED, TOO_LONG, Corpus, load_corpus
 from trainers.tokens import Tokens
 
 
@@ -78,17 +78,17 @@ def test_too_long_samples_are_left_out_and_counted(toy: Toy) -> None:
     long = [make_message("user", "red " * 200), make_message("assistant", "yes")]
     mix, _ = make_mix(toy.home, "long", list(range(40)), [long])
     corpus = load(toy, mix)
-    assert corpus.too_long == 1
+    assert corpus.rejected == {TOO_LONG: 1}
     assert len(corpus.samples) == 40
 
 
 def test_too_many_too_long_samples_are_refused(toy: Toy) -> None:
     long = [[make_message("user", f"red {number} " * 200), make_message("assistant", "yes")] for number in range(3)]
     mix, _ = make_mix(toy.home, "longer", list(range(27)), long)
-    with pytest.raises(Refusal, match=r"3 of 30 samples \(10.0%\) are longer than a row of 160 tokens") as refusal:
+    with pytest.raises(Refusal, match=r"3 of 30 samples \(10.0%\) do not fit into a row: 3 are longer than its 160 tokens") as refusal:
         load(toy, mix)
     assert "too_long_limit" in refusal.value.way_out
-    assert load(toy, mix, too_long_limit=0.1).too_long == 3
+    assert load(toy, mix, too_long_limit=0.1).rejected == {TOO_LONG: 3}
 
 
 def test_a_mix_of_only_too_long_samples_is_refused_whatever_the_limit(toy: Toy) -> None:
