@@ -49,7 +49,7 @@ class Network:
         if not step.images:
             return words
         places = (ids == self.checkpoint.tokens.image_id).nonzero().flatten()
-        return words.index_copy(0, places, self._features.projected(step.images).to(words.dtype))
+        return words.index_copy(0, places, self._features.projected(step.images, step.squares).to(words.dtype))
 
     def logits(self, step: Step, wanted: Tensor) -> Tensor:
         """[wanted, vocabulary] predictions after the tokens whose numbers are ``wanted`` (ascending)."""
@@ -62,8 +62,15 @@ class Network:
         return out
 
     def loss(self, step: Step) -> Tensor:
-        """Mean cross-entropy over the learned tokens of the step."""
-        return functional.cross_entropy(*self._predicted(step))
+        """Mean cross-entropy over the learned tokens of the step, as they are weighted."""
+        if step.weights is None:
+            return functional.cross_entropy(*self._predicted(step))
+        return self.loss_sum(step) / step.mass
+
+    def loss_sum(self, step: Step) -> Tensor:
+        """Weighted sum of the cross-entropies of the learned tokens; the loss of parts is their sum over all mass."""
+        losses = functional.cross_entropy(*self._predicted(step), reduction="none")
+        return (losses if step.weights is None else losses * torch.from_numpy(step.weights)).sum()
 
     def sample_losses(self, step: Step) -> Tensor:
         """[samples] mean cross-entropy over the learned tokens of each sample; a sample without any is not allowed."""

@@ -8,7 +8,7 @@ alone: it is the same for any number of ranks and workers, and no sample is read
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, overload
 
@@ -86,6 +86,10 @@ class Step:
     def mass(self) -> float:
         """What the weighted sum of its losses is divided by where it is trained on alone (``Corpus.mass``)."""
         return float(self.learned if self.weights is None else self.weights.sum(dtype=np.float64))
+
+    def pin_memory(self) -> Step:
+        """The step with its pictures in memory that a GPU reads by itself; torch calls it."""
+        return self if self.squares is None else replace(self, squares=self.squares.pin_memory())
 
     def parts(self, rows: int) -> Iterator[Step]:
         """The step in parts of so many packed rows: what fits into memory at a time."""

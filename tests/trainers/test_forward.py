@@ -89,11 +89,12 @@ def test_our_logits_are_those_of_the_whole_transformers_model(toy: Toy) -> None:
 
 
 def _pixels(toy: Toy, checkpoint: Checkpoint, images: list[str]) -> Tensor:
-    from trainers.picture import normalise, square
+    from trainers.features import normalised
+    from trainers.picture import square
 
     store = toy.workshop.store(toy.home)
     squares = [square(store.read(image), checkpoint.pictures, image) for image in images]
-    return torch.from_numpy(normalise(squares, checkpoint.pictures))
+    return normalised(torch.from_numpy(np.stack(squares)), checkpoint.pictures)
 
 
 @pytest.mark.parametrize("kind", ["lean", "rows"])

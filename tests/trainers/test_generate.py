@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,9 +12,10 @@ from tests.trainers.conftest import Toy
 from tests.trainers.toy import talk
 from trainers import generate
 from trainers.chat import template
+from trainers.features import normalised
 from trainers.generate import Prompt, replies
 from trainers.model import Checkpoint
-from trainers.picture import normalise, square
+from trainers.picture import square
 
 
 def prompts_of(toy: Toy, checkpoint: Checkpoint) -> list[Prompt]:
@@ -48,7 +50,7 @@ def test_replies_are_those_of_transformers(toy: Toy) -> None:
     store = toy.workshop.store(toy.home)
     for prompt in [prompt for prompt in prompts if prompt.images][:6]:
         squares = [square(store.read(image), checkpoint.pictures, image) for image in prompt.images]
-        pixels = torch.from_numpy(normalise(squares, checkpoint.pictures))
+        pixels = normalised(torch.from_numpy(np.stack(squares)), checkpoint.pictures)
         ids = torch.from_numpy(prompt.tokens.ids).long()[None]
         out = checkpoint.model.generate(
             input_ids=ids, pixel_values=pixels, max_new_tokens=8, do_sample=False, eos_token_id=1, pad_token_id=0

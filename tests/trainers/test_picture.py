@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from registry.errors import Refusal
-from trainers.picture import CLIP_MEAN, CLIP_STD, PREPROCESSOR, PictureSettings, normalise, square
+from trainers.features import normalised
+from trainers.picture import CLIP_MEAN, CLIP_STD, PREPROCESSOR, PictureSettings, square
 
 SETTINGS = PictureSettings(size=8)
 
@@ -43,10 +45,9 @@ def test_large_pictures_are_resized_and_clear_ones_stand_on_white() -> None:
 
 
 def test_normalised_pixels_are_clips() -> None:
-    pixels = np.zeros((1, 8, 8, 3), np.uint8)
-    found = normalise(list(pixels), SETTINGS)
+    found = normalised(torch.zeros(1, 8, 8, 3, dtype=torch.uint8), SETTINGS)
     assert found.shape == (1, 3, 8, 8)
-    assert np.allclose(found[0, :, 0, 0], [-m / s for m, s in zip(CLIP_MEAN, CLIP_STD, strict=True)])
+    assert np.allclose(found[0, :, 0, 0].numpy(), [-m / s for m, s in zip(CLIP_MEAN, CLIP_STD, strict=True)])
 
 
 @pytest.mark.parametrize("bad", [b"", b"no picture", data(Image.new("RGB", (40, 40)))[:60]])
