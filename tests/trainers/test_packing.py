@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainers.packing import fill, pack, with_picture_limit
+from trainers.packing import Indices, fill, pack, with_picture_limit
 
 NEARBY = 256
 
