@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, overload
 
@@ -169,6 +170,10 @@ class Corpus:
 
     def steps(self) -> Plan:
         """The packed rows (arrays of sample numbers) of every optimiser step of every epoch."""
+        return self._plan
+
+    @cached_property
+    def _plan(self) -> Plan:
         sizes, stage = self.lengths, self.stage
         if stage.images_per_row is not None:
             sizes = with_picture_limit(sizes, self.pictures, stage.capacity, stage.images_per_row)

@@ -26,10 +26,14 @@ from registry.mix import MixReader
 from registry.store import COST, Home, Record, dump_json
 from registry.trial import Runtime, Settings, Stage
 from trainers.features import Features
+from trainers.feed import Feed
+from trainers.flops import Flops
 from trainers.forward import Network
 from trainers.loader import Corpus, Step, load_corpus
+from trainers.meter import Meter, peak_of_devices
 from trainers.model import Checkpoint, freeze, parameters_of, save_checkpoint
 from trainers.requests import TrainRequest
+from trainers.tracking import FOLDER, Run, Track, tracked
 from trainers.workshop import Workshop, check_base
 
 logger = logging.getLogger(__name__)
@@ -84,7 +88,11 @@ def train(workshop: Workshop, request: TrainRequest, tell: Tell) -> tuple[Path, 
     with home.making(folder, _record(request.name, settings, corpus)) as work:
         features = Features(checkpoint, workshop.store(home).read, workshop.pictures)
         network = Network(checkpoint, features, settings.stage.precision)
-        log = list(run_stage(network, corpus, request.runtime, tell))
+        ahead = checkpoint.pictures if request.runtime.workers else None
+        feed = Feed(corpus, home, ahead, work=Flops.of(checkpoint.model).work, by_length=network.lean)
+        run = Run(folder.name, home.path / FOLDER / folder.name, settings.model_dump(mode="json"))
+        with tracked(request.runtime.track, run) as track:
+            log = list(run_stage(network, feed, request.runtime, tell, track))
         _write_trial(work, settings, checkpoint, frozen, log)
         (work / COST).write_bytes(dump_json(started.cost(corpus)))
     return folder, False
@@ -102,15 +110,15 @@ def _start_folder(home: Home, settings: Settings, base: Path) -> Path:
     return found / CHECKPOINT
 
 
-def run_stage(network: Network, corpus: Corpus, runtime: Runtime, tell: Tell) -> Iterator[Logged]:
+def run_stage(
+    network: Network, feed: Feed, runtime: Runtime, tell: Tell, track: Track = lambda _step, _figures: None
+) -> Iterator[Logged]:
     """Train ``network`` in place, step by step."""
-    stage = corpus.stage
+    corpus, stage = feed.corpus, feed.corpus.stage
     plan = corpus.steps()
     optimizer, learning = make_optimizer(network.checkpoint.model, stage)
-    clock = _Clock()
-    samples = 0
-    for number, rows in enumerate(plan):
-        step = corpus.batch(rows, by_length=network.lean)
+    meter, flops = Meter(len(plan), peak_of_devices(runtime.device, 1)), Flops.of(network.checkpoint.model)
+    for number, step in enumerate(feed.steps(workers=runtime.workers)):
         rate = learning_rate(number, len(plan), stage.warmup_ratio)
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * rate
@@ -118,12 +126,13 @@ def run_stage(network: Network, corpus: Corpus, runtime: Runtime, tell: Tell) ->
         if not math.isfinite(loss):
             way = "lower the learning rates, or look at the samples of this step"
             raise Refusal(f"stage {stage.name}, step {number + 1}", f"the loss is {loss}", way)
-        samples += step.samples
-        if (number + 1) % runtime.log_every == 0 or number + 1 == len(plan):
-            speed = samples / max(clock.wall(), 1e-9)
-            progress = {"step": number + 1, "steps": len(plan), "loss": loss, "samples_per_second": round(speed, 1)}
-            tell({"event": "progress", **progress})
-        yield Logged(number + 1, loss, rate, step.samples, len(step.ids), step.learned)
+        line = Logged(number + 1, loss, rate, step.samples, len(step.ids), step.learned)
+        meter.add(step.samples, len(step.ids), flops.of_step(step.lengths, len(step.images), step.learned))
+        figures = meter.figures()
+        track(line.step, {**vars(line), **figures})
+        if line.step % runtime.log_every == 0 or line.step == len(plan):
+            tell({"event": "progress", "step": line.step, "steps": len(plan), "loss": loss, **figures})
+        yield line
 
 
 def _one_step(
