@@ -10,7 +10,7 @@ from registry.checkpoint import base_digest, base_folder
 from registry.errors import Refusal
 from registry.mix import MixReader
 from registry.store import Home, find_folder, read_record
-from registry.trial import Scale, Settings, Stage
+from registry.trial import Runtime, Scale, Settings, Stage
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ def plan_training(home: Home, mix: str, scale: Scale, stage: str, init: str | No
     return TrainPlan(name, settings, base, folder, info.samples, home.find("trials", settings.digest()))
 
 
-def train(home: Home, plan: TrainPlan, listen: Listener) -> Path:
+def train(home: Home, plan: TrainPlan, listen: Listener, runtime: Runtime | None = None) -> Path:
     """Train unless it is there already; the folder of the trial."""
     if plan.finished is not None:
         return plan.finished
     with Workers(1) as workers:
-        workers.run([[train_request(home, plan.name, plan.settings, plan.mix, plan.base)]], listen)
+        workers.run([[train_request(home, plan.name, plan.settings, plan.mix, plan.base, runtime)]], listen)
     folder = home.find("trials", plan.settings.digest())
     assert folder is not None, "a trial that was trained is there"
     return folder

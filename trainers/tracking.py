@@ -91,8 +91,7 @@ def _trackio(run: Run) -> Begun:
 
 
 def _wandb(run: Run) -> Begun:
-    import wandb
-
+    wandb: Any = importlib.import_module("wandb")
     begun = wandb.init(
         project=PROJECT,
         name=run.name,

@@ -11,6 +11,8 @@ from curator.options import dry_run_option, home_option, json_option, seed_optio
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from registry.trial import Tracker
+
 
 @click.command(name="train")
 @click.argument("mix")
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 @click.option("--stage", default="sft", show_default=True, type=click.Choice(["pretrain", "sft"]), help="Which stage.")
 @click.option("--init", metavar="TRIAL", help="Start from this trial's checkpoint (the first stage's, for example).")
 @click.option("--base", metavar="FOLDER", help="Base checkpoint instead of the scale's.")
+@click.option("--workers", default=0, show_default=True, type=click.IntRange(0), help="Processes that read ahead.")
+@click.option("--track", type=click.Choice(["tensorboard", "trackio", "wandb"]), help="Show figures there as well.")
 @seed_option(0)
 @dry_run_option
 @json_option
@@ -28,6 +32,8 @@ def command(
     stage: str,
     init: str | None,
     base: str | None,
+    workers: int,
+    track: Tracker | None,
     seed: int,
     home: Path,
     as_json: bool,
@@ -42,10 +48,14 @@ def command(
       curator train demo-pretrain --stage pretrain
       curator train demo-baseline --init pretrain-demo-pretrain-s0 --seed 0
     """
-    from curator.output import note, print_fields, print_json, progress
+    from curator.loss_plot import loss_plot
+    from curator.output import note, print_fields, print_json
     from curator.train import plan_training, train
+    from curator.training_bar import training_bar
     from registry.store import Home
-    from registry.trial import MODULES, load_scale
+    from registry.trial import MODULES, Runtime, load_scale
+
+    runtime = Runtime(workers=workers, track=track)
 
     scale = load_scale(scale_name)
     if base is not None:
@@ -67,16 +77,8 @@ def command(
         print_json(facts) if as_json else print_fields(list(facts.items()))
         return
     note(f"trains {', '.join(trains)}; frozen: {', '.join(frozen) or 'nothing'}")
-    with progress(f"training {plan.name}", 1000) as advance:
-        done = 0
-
-        def listen(event: dict[str, object]) -> None:
-            nonlocal done
-            if event["event"] == "progress" and event.get("steps"):
-                now = 1000 * int(str(event["step"])) // int(str(event["steps"]))
-                advance(now - done)
-                done = now
-
-        folder = train(opened, plan, listen)
+    with training_bar(f"training {plan.name}") as listen:
+        folder = train(opened, plan, listen, runtime)
+    loss_plot(folder)
     facts |= {"trial": folder.name, "path": str(folder)}
     print_json(facts) if as_json else print_fields(list(facts.items()))

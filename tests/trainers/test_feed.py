@@ -118,13 +118,13 @@ def test_parts_of_a_step_keep_their_pictures(toy: Toy) -> None:
     rows = corpus.steps()[0]
     step = next(feed_of(toy, corpus).steps())
     assert [part.rows.tolist() for part in step.parts(2)] == [step.rows[n : n + 2].tolist() for n in (0, 2, 4)]
-    one = feed_of(toy, corpus)
+    store, settings = toy.workshop.store(toy.home), toy.checkpoint().pictures
     for row, part in zip(rows, step.parts(1), strict=True):
         alone = corpus.batch([row])
         assert part.images == alone.images
         for name in ("ids", "labels", "positions", "lengths", "rows", "pictures", "weights"):
             assert np.array_equal(getattr(part, name), getattr(alone, name)), name
-        expected = [square(toy.workshop.store(toy.home).read(image), one.pictures, "") for image in alone.images]  # type: ignore[arg-type]
+        expected = [square(store.read(image), settings, "") for image in alone.images]
         if expected:
             assert part.squares is not None
             assert np.array_equal(part.squares.numpy(), np.stack(expected))
@@ -200,7 +200,8 @@ def test_a_damaged_store_is_refused(toy: Toy, on_disk: None) -> None:
 def test_a_picture_that_is_missing_is_refused_in_its_words(toy: Toy) -> None:
     corpus = corpus_of(toy)
     feed = Feed(corpus, toy.home, toy.checkpoint().pictures)
-    corpus.images._of[int(corpus.images._places[0])] = ("0" * 64,)  # type: ignore[attr-defined]
+    images: Any = corpus.images
+    images._of[int(images._places[0])] = ("0" * 64,)
     for workers in (0, 1):
         with pytest.raises(Refusal, match="is not in the image store"):
             list(feed.steps(workers=workers))
