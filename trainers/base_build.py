@@ -18,12 +18,13 @@ from registry.trial import Runtime
 from trainers.features import Features
 from trainers.forward import Network
 from trainers.loader import Corpus, load_corpus
+from trainers.loop import Loop, Tell
 from trainers.model import Checkpoint, SpecialIds, freeze, load_checkpoint, new_model, save_checkpoint
 from trainers.picture import PREPROCESSOR, PictureSettings
 from trainers.requests import BaseRequest, BaseSettings, Shape
 from trainers.tokenizer_build import build_tokenizer, tokenizer_files
 from trainers.tokens import END_TOKEN, IMAGE_TOKEN, PAD_TOKEN, Tokens
-from trainers.train import Tell, prepare_torch, run_stage
+from trainers.train import prepare_torch
 from trainers.workshop import Workshop
 
 logger = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ def _train(network: Network, corpus: Corpus, runtime: Runtime, tell: Tell) -> fl
     """One stage; the mean loss of its last tenth."""
     name = corpus.stage.name
     logger.info("stage %s: %d samples, %d too long", name, len(corpus.samples), corpus.too_long)
-    log = list(run_stage(network, corpus, runtime, lambda event: tell({**event, "stage": name})))
+    log = list(Loop(network, corpus, runtime, lambda event: tell({**event, "stage": name})).run())
     tail = log[-max(len(log) // 10, 1) :]
     return sum(line.loss for line in tail) / len(tail)
 

@@ -89,8 +89,17 @@ class Features:
         projected: Tensor = self._model.multi_modal_projector(outputs)
         if len(unique) != len(images):
             where = {image: number for number, image in enumerate(unique)}
-            projected = projected.index_select(0, torch.tensor([where[image] for image in images]))
+            order = torch.tensor([where[image] for image in images], device=projected.device)
+            projected = projected.index_select(0, order)
         return projected.flatten(0, 1)
+
+    def blank(self) -> Tensor:
+        """[tokens, width] for a picture of zeros: tower and adapter are gone through, as with any other."""
+        size = self._checkpoint.pictures.size
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
+            output = self._selected(torch.zeros(1, 3, size, size))
+        projected: Tensor = self._model.multi_modal_projector(output)
+        return projected[0]
 
     def _frozen_outputs(self, images: Sequence[str]) -> Tensor:
         known = self._cache.outputs
@@ -107,7 +116,11 @@ class Features:
     def _tower_outputs(self, images: Sequence[str]) -> Tensor:
         """[pictures, tokens, tower width]: the layer and the tokens that the model's config selects."""
         squares = [self._cache.square(image, self._read, self._checkpoint.pictures) for image in images]
-        pixels = torch.from_numpy(normalise(squares, self._checkpoint.pictures))
+        return self._selected(torch.from_numpy(normalise(squares, self._checkpoint.pictures)))
+
+    def _selected(self, pixels: Tensor) -> Tensor:
+        """What the tower makes of [pictures, 3, size, size] on the device where it is."""
+        pixels = pixels.to(next(self._model.vision_tower.parameters()).device)
         config: Any = self._checkpoint.model.config
         layer, strategy = config.vision_feature_layer, config.vision_feature_select_strategy
         found = self._model.vision_tower(pixels, output_hidden_states=True, return_dict=True).hidden_states
