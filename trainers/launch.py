@@ -55,7 +55,7 @@ def launch(request: TrainRequest) -> None:
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
             what = f"process {rank + 1} of {request.runtime.processes} ended with status {failure.exitcode}"
-            way = "look at its log above; if it was killed it may need more memory: use --recompute or fewer --micro-rows"
+            way = "look at its log above; one that was killed may lack memory: --recompute, fewer --micro-rows"
             raise Refusal(f"training {request.name}", what, way) from None
 
 

@@ -125,12 +125,7 @@ class Loop:
     def _together(self, loss: Tensor, step: int) -> tuple[float, float]:
         """The loss of all processes, and whether the leader's clock says that a state should be kept."""
         due = float(self.states is not None and self.team.leads and self.states.is_due(step, self.runtime))
-        if self.team.size == 1:
-            return float(loss), due
-        if self.team.mesh is not None and self.team.mesh["tensor"].get_local_rank():
-            due = 0.0
-        found = self.team.summed(torch.stack((loss, torch.tensor(due, device=loss.device)))).tolist()
-        return found[0], found[1]
+        return self.team.summed(loss, due)
 
 
 def make_optimizer(model: nn.Module, stage: Stage) -> tuple[torch.optim.AdamW, list[nn.Parameter]]:

@@ -71,11 +71,13 @@ class Team:
         dist.broadcast_object_list(found, src=0)
         return found[0]  # type: ignore[return-value]
 
-    def summed(self, numbers: Tensor) -> Tensor:
-        """The sum over the data groups, in place."""
-        if self.mesh is not None:
-            dist.all_reduce(numbers, group=self.mesh["data"].get_group())
-        return numbers
+    def summed(self, loss: Tensor, flag: float) -> tuple[float, float]:
+        """The loss of all data groups together (each process of a group has all of the group's), and any flag."""
+        found = torch.stack((loss * (self.data_size / self.size), torch.tensor(flag, device=loss.device)))
+        if self.size > 1:
+            dist.all_reduce(found)
+        total, flags = found.tolist()
+        return total, flags
 
     def wait(self) -> None:
         """Until all are here."""

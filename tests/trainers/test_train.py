@@ -18,9 +18,9 @@ from registry.errors import Refusal
 from registry.store import COST, read_record
 from tests.trainers.conftest import Toy
 from tests.trainers.toy import everything, files_of, ignore, make_mix, stage, train_request
+from trainers.loop import learning_rate, make_optimizer
 from trainers.model import module_of
 from trainers.requests import TrainRequest
-from trainers.loop import learning_rate, make_optimizer
 from trainers.train import LOG, train
 from trainers.workshop import Workshop
 
