@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from curator.laboratory import Bench
     from curator.models import Model
     from registry.store import Home
-    from registry.trial import Settings
+    from registry.trial import Runtime, Settings
 
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
@@ -46,9 +46,11 @@ class Request:
     """For people: what this is."""
 
 
-def train_request(home: Home, name: str, settings: Settings, mix: Path, base: Path) -> Request:
+def train_request(
+    home: Home, name: str, settings: Settings, mix: Path, base: Path, runtime: Runtime | None = None
+) -> Request:
     """Train the trial of these settings on the mix in folder ``mix``, from the checkpoint in ``base``."""
-    body = {
+    body: dict[str, Any] = {
         "do": "train",
         "home": str(home.path),
         "name": name,
@@ -56,6 +58,8 @@ def train_request(home: Home, name: str, settings: Settings, mix: Path, base: Pa
         "settings": settings.model_dump(mode="json"),
         "mix": mix.name,
     }
+    if runtime is not None:
+        body["runtime"] = runtime.model_dump(mode="json")
     return Request(body, name)
 
 

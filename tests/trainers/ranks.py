@@ -3,7 +3,8 @@
     python -m tests.trainers.ranks GROUPS.json
 
 ``[{"size": 2, "requests": [TrainRequest, …], "die_at": 0}, …]``: one group after another, all of a group's requests in
-the same processes. ``die_at`` ends the leader as ``kill -9`` does when it has told of this step.
+the same processes. ``die_at`` ends the leader by ``kill -9`` when it has told of this step, ``die_touching`` when it
+has made, opened, renamed or removed so many files of the unfinished trial.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from trainers.requests import TrainRequest
 from trainers.train import train
 from trainers.workshop import Workshop
 
-SECONDS = 100
+SECONDS = 200
+TOUCHES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}
 
 
 def main(groups: list[dict[str, Any]]) -> int:
@@ -41,10 +43,27 @@ def main(groups: list[dict[str, Any]]) -> int:
         with contextlib.suppress(ChildProcessError):
             while True:
                 status |= os.wait()[1]
-        if bool(status) != bool(group.get("die_at")):
+        if bool(status) != dies(group):
             sys.stderr.write(f"group {number}: {status}\n")
             return 1
     return 0
+
+
+def dies(group: dict[str, Any]) -> bool:
+    return bool(group.get("die_at") or group.get("die_touching"))
+
+
+def _die_touching(limit: int) -> None:
+    touched = 0
+
+    def look(event: str, given: tuple[Any, ...]) -> None:
+        nonlocal touched
+        if event in TOUCHES and given and "/aside/" in str(given[0]):
+            touched += 1
+            if touched == limit:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(look)
 
 
 def _free_port() -> int:
@@ -60,11 +79,13 @@ def _fork(rank: int, group: dict[str, Any]) -> int:
     signal.alarm(SECONDS)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "RANK": str(rank), "LOCAL_RANK": str(rank)}
     os.environ["WORLD_SIZE"] = str(group["size"])
+    if group.get("die_touching"):
+        _die_touching(int(group["die_touching"]))
     try:
         _run(group)
         status = 0
     except BaseException:  # noqa: BLE001  a fork must not go on as its parent would
-        if not group.get("die_at"):
+        if not dies(group):
             traceback.print_exc()
         status = 1
     sys.stderr.flush()
