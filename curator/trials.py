@@ -50,7 +50,7 @@ def train_request(
     home: Home, name: str, settings: Settings, mix: Path, base: Path, runtime: Runtime | None = None
 ) -> Request:
     """Train the trial of these settings on the mix in folder ``mix``, from the checkpoint in ``base``."""
-    body = {
+    body: dict[str, Any] = {
         "do": "train",
         "home": str(home.path),
         "name": name,

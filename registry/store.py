@@ -390,5 +390,7 @@ def _clear(work: Path, inner: Path) -> None:
     """Remove the half written files of a killed run; its finished ones stay in ``inner``."""
     inner.mkdir(exist_ok=True)
     for path in work.iterdir():
-        if path != inner and path.name != ".lock":
+        if path.is_dir() and path != inner:  # what had been taken out of it
+            shutil.rmtree(path, ignore_errors=True)
+        elif path != inner and path.name != ".lock":
             path.unlink(missing_ok=True)  # its writer may still be at work and rename it this instant

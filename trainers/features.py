@@ -100,8 +100,19 @@ class Features:
         projected: Tensor = self._model.multi_modal_projector(outputs)
         if len(unique) != len(images):
             where = {image: number for number, image in enumerate(unique)}
-            projected = projected.index_select(0, torch.tensor([where[image] for image in images]))
+            order = torch.tensor([where[image] for image in images], device=projected.device)
+            projected = projected.index_select(0, order)
         return projected.flatten(0, 1)
+
+    def blank(self) -> Tensor:
+        """[tokens, width] for a picture of zeros: tower and adapter are gone through, as with any other."""
+        size = self._checkpoint.pictures.size
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
+            output = self._selected(
+                torch.zeros(1, 3, size, size, device=next(self._model.vision_tower.parameters()).device)
+            )
+        projected: Tensor = self._model.multi_modal_projector(output)
+        return projected[0]
 
     def _frozen_outputs(self, images: Sequence[str]) -> Tensor:
         known = self._cache.outputs
@@ -117,7 +128,10 @@ class Features:
 
     def _tower_outputs(self, images: Sequence[str]) -> Tensor:
         """[pictures, tokens, tower width]: the layer and the tokens that the model's config selects."""
-        pixels = normalised(self._squares(images), self._checkpoint.pictures)
+        return self._selected(normalised(self._squares(images), self._checkpoint.pictures))
+
+    def _selected(self, pixels: Tensor) -> Tensor:
+        """What the tower makes of [pictures, 3, size, size]."""
         config: Any = self._checkpoint.model.config
         layer, strategy = config.vision_feature_layer, config.vision_feature_select_strategy
         found = self._model.vision_tower(pixels, output_hidden_states=True, return_dict=True).hidden_states
@@ -125,14 +139,21 @@ class Features:
         joined = torch.cat(chosen, dim=-1) if len(chosen) > 1 else chosen[0]
         return joined[:, 1:] if strategy == "default" else joined
 
+    @property
+    def _device(self) -> torch.device:
+        """Where the tower is."""
+        found: torch.device = next(self._model.vision_tower.parameters()).device
+        return found
+
     def _squares(self, images: Sequence[str]) -> Tensor:
-        """uint8 [pictures, size, size, 3]: those that came decoded where they lie, else the cache's."""
+        """uint8 [pictures, size, size, 3] on the tower's device: those that came decoded, else the cache's."""
         if self._decoded is None:
             squares = [self._cache.square(image, self._read, self._checkpoint.pictures) for image in images]
-            return torch.from_numpy(np.stack(squares))
+            return torch.from_numpy(np.stack(squares)).to(self._device)
         places = [self._places[image] for image in images]
         first, last = places[0], places[-1] + 1
-        return self._decoded[first:last] if places == list(range(first, last)) else self._decoded[places]
+        chosen = self._decoded[first:last] if places == list(range(first, last)) else self._decoded[places]
+        return chosen.to(self._device, non_blocking=True)
 
 
 def normalised(squares: Tensor, settings: PictureSettings) -> Tensor:

@@ -34,18 +34,26 @@ class Feed:
     """This rank, of how many, and how many workers prepare for it (``worker`` itself is torch's affair)."""
     work: Work = LLAVA
     """What rows cost, so that ranks have equally much to do."""
+    at_once: int = 0
+    """Rows that are computed together; 0 = all of a rank's rows of a step."""
     by_length: bool = False
     pinned: bool = False
     """Pictures in memory that a GPU reads by itself."""
 
-    def steps(self, start: int = 0, workers: int = 0) -> Iterator[Step]:
-        """What this rank has to do in each step, from ``start`` on, to the end of the run.
+    def steps(self, start: int = 0, workers: int = 0) -> Iterator[list[Step]]:
+        """What this rank has to do in each step, from ``start`` on, to the end of the run, in parts.
 
-        A step of fewer rows than ranks has nothing for some of them: an empty ``Step``.
+        All ranks have equally many parts: where a rank has no row left, the part is empty.
         """
-        plan, rank, world = self.corpus.steps(), self.share.rank, self.share.world
-        wanted = (self.corpus.share(plan[number], rank, world, self.work) for number in range(start, len(plan)))
+        plan = self.corpus.steps()
+        wanted = (self._parts(plan[number]) for number in range(start, len(plan)))
         return ahead(_Maker(self), wanted, workers, pinned=self.pinned)
+
+    def _parts(self, rows: Rows) -> list[Rows]:
+        """This rank's rows of a step, as many at a time as are computed together."""
+        mine = self.corpus.share(rows, self.share.rank, self.share.world, self.work)
+        most = -(-len(rows) // self.share.world)
+        return [mine[first : first + (self.at_once or most)] for first in range(0, most, self.at_once or most)]
 
 
 class _Maker:
@@ -59,7 +67,10 @@ class _Maker:
         """A process that is started afresh opens files of its own."""
         return _Maker, (self._feed,)
 
-    def __call__(self, rows: Rows) -> Step:
+    def __call__(self, parts: list[Rows]) -> list[Step]:
+        return [self._part(rows) for rows in parts]
+
+    def _part(self, rows: Rows) -> Step:
         step = self._feed.corpus.batch(rows, by_length=self._feed.by_length)
         settings = self._feed.pictures
         if self._store is None or settings is None or not step.images:

@@ -7,7 +7,7 @@ alone: it is the same for any number of ranks and workers, and no sample is read
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -91,32 +91,6 @@ class Step:
     def pin_memory(self) -> Step:
         """The step with its pictures in memory that a GPU reads by itself; torch calls it."""
         return self if self.squares is None else replace(self, squares=self.squares.pin_memory())
-
-    def parts(self, rows: int) -> Iterator[Step]:
-        """The step in parts of so many packed rows: what fits into memory at a time."""
-        if len(self.rows) <= rows:
-            yield self
-            return
-        samples = _ends(self.rows)
-        tokens, shown = _ends(self.lengths)[samples], _ends(self.pictures)[samples]
-        learned = _ends(self.labels != IGNORED)[tokens]
-        places = {image: place for place, image in enumerate(dict.fromkeys(self.images))}
-        for first in range(0, len(self.rows), rows):
-            last = min(first + rows, len(self.rows))
-            words = slice(tokens[first], tokens[last])
-            images = self.images[shown[first] : shown[last]]
-            unique = [places[image] for image in dict.fromkeys(images)]
-            yield Step(
-                ids=self.ids[words],
-                labels=self.labels[words],
-                positions=self.positions[words],
-                lengths=self.lengths[samples[first] : samples[last]],
-                rows=self.rows[first:last],
-                pictures=self.pictures[samples[first] : samples[last]],
-                images=images,
-                weights=None if self.weights is None else self.weights[learned[first] : learned[last]],
-                squares=None if self.squares is None or not unique else self.squares[unique],
-            )
 
 
 class Plan(Sequence[Rows]):

@@ -28,9 +28,10 @@ from trainers.chat import Template, template
 from trainers.features import Features
 from trainers.forward import Network
 from trainers.generate import Prompt, replies
+from trainers.loop import Tell
 from trainers.model import Checkpoint, freeze
 from trainers.requests import ScoreRequest
-from trainers.train import Tell, prepare_torch
+from trainers.train import prepare_torch
 from trainers.workshop import Workshop
 
 CHUNK = 512

@@ -41,9 +41,9 @@ class Run:
 
 
 @contextlib.contextmanager
-def tracked(tracker: Tracker | None, run: Run) -> Iterator[Track]:
+def tracked(tracker: Tracker | None, run: Run | None) -> Iterator[Track]:
     """What to call with the figures of each step; Refusal when the library is not there or refuses to begin."""
-    if tracker is None:
+    if tracker is None or run is None:
         yield lambda _step, _figures: None
         return
     if find_spec(tracker) is None:

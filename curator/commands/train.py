@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curator.options import dry_run_option, home_option, json_option, seed_option
+from curator.options import PathValue, dry_run_option, home_option, json_option, seed_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +23,37 @@ if TYPE_CHECKING:
 @click.option("--workers", default=0, show_default=True, type=click.IntRange(0), help="Processes that read ahead.")
 @click.option("--track", type=click.Choice(["tensorboard", "trackio", "wandb"]), help="Show figures there as well.")
 @seed_option(0)
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    help="auto: a GPU where there is one, but the CPU for the demo's model.",
+)
+@click.option("--processes", default=1, show_default=True, type=click.IntRange(1), help="One for each GPU.")
+@click.option("--nodes", default=1, show_default=True, type=click.IntRange(1), help="Machines (with --request).")
+@click.option(
+    "--parallel",
+    type=click.Choice(["ddp", "fsdp", "tp", "fsdp+tp"]),
+    help="What processes share: rows (ddp, the default), rows and weights (fsdp), each layer's work (tp), or all.",
+)
+@click.option("--tensor", type=click.IntRange(1), metavar="N", help="Processes that share a layer (fsdp+tp).")
+@click.option("--micro-rows", type=click.IntRange(1), metavar="N", help="Packed rows a process computes at once.")
+@click.option("--recompute", is_flag=True, help="Keep only inputs of layers: less memory, a third more work.")
+@click.option("--compile", "compiled", is_flag=True, help="Compile the decoder's layers.")
+@click.option(
+    "--checkpoint-every",
+    metavar="N|Nm",
+    help="Steps, or minutes, between two states that a killed training goes on from.  [default: 30m]",
+)
+@click.option("--on", default="local", show_default=True, metavar="local|ray|slurm", help="Where it runs.")
+@click.option("--address", metavar="ADDRESS", help="Which Ray (auto, HOST:PORT); Slurm: 'local' tries it here.")
+@click.option(
+    "--request",
+    type=PathValue(dir_okay=False),
+    metavar="FILE",
+    help="Write FILE for torchrun, say how it is started on each machine, and stop.",
+)
 @dry_run_option
 @json_option
 @home_option
@@ -35,33 +66,56 @@ def command(
     workers: int,
     track: Tracker | None,
     seed: int,
+    device: str,
+    processes: int,
+    nodes: int,
+    parallel: str | None,
+    tensor: int | None,
+    micro_rows: int | None,
+    recompute: bool,
+    compiled: bool,
+    checkpoint_every: str | None,
+    on: str,
+    address: str | None,
+    request: Path | None,
     home: Path,
     as_json: bool,
     dry_run: bool,
 ) -> None:
     r"""Train one stage of a scale on MIX (a name or folder name in the data home).
 
-    A trial that is finished is never trained again; a killed one starts over and ends with the same bytes.
+    A trial that is finished is never trained again; a killed one goes on from its last state, and on the CPU ends with
+    the same bytes. How it is run (device, processes, …) is no part of what it is: results are equal up to rounding.
 
     \b
     Example:
       curator train demo-pretrain --stage pretrain
       curator train demo-baseline --init pretrain-demo-pretrain-s0 --seed 0
+      curator train my-mix --base ./llava --processes 8 --parallel fsdp --recompute --micro-rows 4 --dry-run
+      curator train my-mix --base ./llava --processes 8 --parallel fsdp --on slurm
+      curator train my-mix --base ./llava --nodes 4 --processes 8 --parallel fsdp+tp --request train.json
     """
+    from dataclasses import replace
+
     from curator.loss_plot import loss_plot
     from curator.output import note, print_fields, print_json
-    from curator.train import plan_training, train
+    from curator.runner import Place
+    from curator.train import plan_training, runtime_of, train, write_request
     from curator.training_bar import training_bar
     from registry.store import Home
-    from registry.trial import MODULES, Runtime, load_scale
-
-    runtime = Runtime(workers=workers, track=track)
+    from registry.trial import MODULES, load_scale
 
     scale = load_scale(scale_name)
     if base is not None:
         scale = scale.model_copy(update={"base": base})
     opened = Home.default(home)
-    plan = plan_training(opened, mix, scale, stage, init, seed)
+    given = {"processes": processes, "nodes": nodes, "parallel": parallel, "tensor": tensor}
+    given |= {"micro_rows": micro_rows, "recompute": recompute, "compile": compiled}
+    given |= {"workers": workers, "track": track}
+    place = Place(1, on, address, opened.path)
+    place.check()
+    runtime = runtime_of(scale, checkpoint_every, device, given)
+    plan = replace(plan_training(opened, mix, scale, stage, init, seed), runtime=runtime)
     trains: tuple[str, ...] = tuple(plan.settings.stage.trains)
     frozen = tuple(module for module in MODULES if module not in trains)
     facts = {
@@ -72,13 +126,18 @@ def command(
         "trains": list(trains),
         "frozen": list(frozen),
         "already_there": plan.finished is not None,
+        "device": runtime.device,
+        "processes": processes * nodes,
+        "parallel": runtime.parallel,
     }
-    if dry_run:
+    if request is not None and not dry_run:
+        facts["command"] = " ".join(write_request(opened, plan, request))
+    if dry_run or request is not None:
         print_json(facts) if as_json else print_fields(list(facts.items()))
         return
     note(f"trains {', '.join(trains)}; frozen: {', '.join(frozen) or 'nothing'}")
     with training_bar(f"training {plan.name}") as listen:
-        folder = train(opened, plan, listen, runtime)
+        folder = train(opened, plan, listen, place)
     loss_plot(folder)
     facts |= {"trial": folder.name, "path": str(folder)}
     print_json(facts) if as_json else print_fields(list(facts.items()))

@@ -20,10 +20,10 @@ from trainers.features import normalised
 from trainers.feed import Feed
 from trainers.flops import Flops
 from trainers.loader import IGNORED, Corpus, Plan, Step
+from trainers.loop import make_optimizer
 from trainers.model import Checkpoint
 from trainers.packing import fill
 from trainers.picture import square
-from trainers.train import make_optimizer
 
 WINDOW = 1000
 """Samples among which the peer packs."""
@@ -77,7 +77,7 @@ def measure_packed_peer(bench: Bench) -> Speed:
         optimizer.zero_grad(set_to_none=True)
 
     feed = Feed(_packed_as(corpus, rows), bench.home, checkpoint.pictures, pinned=bench.device.type == "cuda")
-    done, seconds = timed(bench, feed.steps(workers=bench.workers), do)
+    done, seconds = timed(bench, (step for [step] in feed.steps(workers=bench.workers)), do)
     return speed_of(bench, Flops.of(model), done, seconds, sum(len(step.ids) for step in done))
 
 

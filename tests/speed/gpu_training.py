@@ -21,7 +21,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -37,12 +37,12 @@ from tests.speed.gpu_peers import measure_packed_peer, measure_trainer
 from trainers.features import Features
 from trainers.feed import Feed
 from trainers.flops import Flops
-from trainers.forward import Network
+from trainers.forward import Network, Way
 from trainers.loader import Corpus, Step
+from trainers.loop import make_optimizer
 from trainers.meter import peak_of_devices
 from trainers.model import Checkpoint
 from trainers.packing import fill
-from trainers.train import make_optimizer
 
 AIMS = {"over padded": 2.0, "over packed": 1.10, "mfu": 0.45}
 MOST_LOADER = 1.03
@@ -60,13 +60,16 @@ class Ours:
 
     def __post_init__(self) -> None:
         self.store = ImageStore(self.bench.home)
-        precision = "fp32" if self.bench.device.type == "cpu" else "bf16"
-        self.network = Network(self.checkpoint, Features(self.checkpoint, self.store.read, Forgetful()), precision)
+        way = Way("fp32" if self.bench.device.type == "cpu" else "bf16", self.bench.device)
+        self.network = Network(self.checkpoint, Features(self.checkpoint, self.store.read, Forgetful()), way)
         self.optimizer, self.learning = make_optimizer(self.checkpoint.model, self.bench.stage)
 
     def feed(self) -> Feed:
         pinned = self.bench.device.type == "cuda"
         return Feed(self.corpus, self.bench.home, self.checkpoint.pictures, by_length=self.network.lean, pinned=pinned)
+
+    def steps(self) -> Iterator[Step]:
+        return (step for [step] in self.feed().steps(workers=self.bench.workers))
 
     def loss(self, step: Step) -> Tensor:
         with self.mixed():
@@ -94,7 +97,7 @@ def measure_ours(bench: Bench) -> Speed:
     bench.fresh()
     checkpoint = bench.checkpoint()
     ours = Ours(bench, checkpoint, bench.corpus(checkpoint))
-    done, seconds = timed(bench, ours.feed().steps(workers=bench.workers), ours)
+    done, seconds = timed(bench, ours.steps(), ours)
     speed = speed_of(bench, Flops.of(checkpoint.model), done, seconds, sum(len(step.ids) for step in done))
     rows = [row for step in ours.corpus.steps() for row in step]
     bench.notes["fill of our rows"] = fill(ours.corpus.lengths, rows, bench.size.capacity)
@@ -114,7 +117,7 @@ def loader_share(bench: Bench, ours: Ours, steps: list[Step]) -> float:
         ours(step)
     bench.wait()
     cached = (time.perf_counter() - start) / sum(len(step.ids) for step in kept)
-    feed = timed(bench, ours.feed().steps(workers=bench.workers), ours, warm=1)
+    feed = timed(bench, ours.steps(), ours, warm=1)
     fed = feed[1] / sum(len(step.ids) for step in feed[0])
     return fed / cached
 
@@ -122,7 +125,7 @@ def loader_share(bench: Bench, ours: Ours, steps: list[Step]) -> float:
 def breakdown(bench: Bench, ours: Ours, steps: int = 8) -> dict[str, float]:
     """Seconds of each part of a step, each waited for: their sum is a little more than a step takes."""
     parts = dict.fromkeys(("loader", "vision", "decoder forward", "backward", "optimiser"), 0.0)
-    feed = ours.feed().steps(workers=bench.workers)
+    feed = ours.steps()
 
     def part(name: str, do: Callable[[], Any]) -> Any:
         start = time.perf_counter()

@@ -37,6 +37,11 @@ def feed_of(toy: Toy, corpus: Corpus, **changes: Any) -> Feed:
     return Feed(corpus, toy.home, toy.checkpoint().pictures, **changes)
 
 
+def flat(feed: Feed, start: int = 0, workers: int = 0) -> list[Step]:
+    """The steps, each of which has one part."""
+    return [part for [part] in feed.steps(start, workers)]
+
+
 def assert_same(first: Step, second: Step) -> None:
     for name, value in vars(first).items():
         other = getattr(second, name)
@@ -62,8 +67,8 @@ def on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker:UserWarning")
 def test_any_number_of_workers_gives_the_same_steps_to_the_bit(toy: Toy, workers: int) -> None:
     feed = feed_of(toy, corpus_of(toy, weighting="root"))
-    alone = list(feed.steps())
-    for mine, theirs in zip(alone, feed.steps(workers=workers), strict=True):
+    alone = flat(feed)
+    for mine, theirs in zip(alone, flat(feed, workers=workers), strict=True):
         assert_same(mine, theirs)
     assert len(alone) == len(feed.corpus.steps())
     assert any(step.squares is not None for step in alone)
@@ -72,9 +77,9 @@ def test_any_number_of_workers_gives_the_same_steps_to_the_bit(toy: Toy, workers
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_run_goes_on_at_any_step(toy: Toy, workers: int) -> None:
     feed = feed_of(toy, corpus_of(toy))
-    whole = list(feed.steps())
+    whole = flat(feed)
     for start in (1, len(whole) // 2, len(whole) - 1, len(whole)):
-        rest = list(feed.steps(start, workers))
+        rest = flat(feed, start, workers)
         assert len(rest) == len(whole) - start
         for mine, theirs in zip(whole[start:], rest, strict=True):
             assert_same(mine, theirs)
@@ -91,7 +96,7 @@ def test_going_on_reads_no_sample_that_came_before(toy: Toy, monkeypatch: pytest
 
 def test_pictures_come_decoded_each_once_in_the_order_of_their_places(toy: Toy) -> None:
     checkpoint, store = toy.checkpoint(), toy.workshop.store(toy.home)
-    step = next(feed_of(toy, corpus_of(toy)).steps())
+    step = flat(feed_of(toy, corpus_of(toy)))[0]
     unique = list(dict.fromkeys(step.images))
     assert step.squares is not None
     assert len(step.squares) == len(unique)
@@ -105,7 +110,7 @@ def test_decoded_ahead_or_not_the_loss_is_the_same_to_the_bit(toy: Toy, trains: 
     corpus = corpus_of(toy, **everything())
     feed, plain = feed_of(toy, corpus, by_length=True), Feed(corpus, toy.home, by_length=True)
     toy.workshop.pictures.forget()
-    ahead_, after = next(feed.steps()), next(plain.steps())
+    ahead_, after = flat(feed)[0], flat(plain)[0]
     assert after.squares is None
     with torch.no_grad():
         first = network.loss(ahead_)
@@ -113,27 +118,28 @@ def test_decoded_ahead_or_not_the_loss_is_the_same_to_the_bit(toy: Toy, trains: 
         assert torch.equal(first, network.loss(after))
 
 
-def test_parts_of_a_step_keep_their_pictures(toy: Toy) -> None:
+def test_a_step_comes_in_parts_of_as_many_rows_as_are_computed_together(toy: Toy) -> None:
     corpus = corpus_of(toy, rows_per_step=5, weighting="sample")
     rows = corpus.steps()[0]
-    step = next(feed_of(toy, corpus).steps())
-    assert [part.rows.tolist() for part in step.parts(2)] == [step.rows[n : n + 2].tolist() for n in (0, 2, 4)]
-    store, settings = toy.workshop.store(toy.home), toy.checkpoint().pictures
-    for row, part in zip(rows, step.parts(1), strict=True):
+    parts = next(feed_of(toy, corpus, at_once=2).steps())
+    assert [len(part.rows) for part in parts] == [2, 2, 1]
+    for row, [part] in zip(rows, [[part] for part in next(feed_of(toy, corpus, at_once=1).steps())], strict=True):
         alone = corpus.batch([row])
         assert part.images == alone.images
-        for name in ("ids", "labels", "positions", "lengths", "rows", "pictures", "weights"):
-            assert np.array_equal(getattr(part, name), getattr(alone, name)), name
-        expected = [square(store.read(image), settings, "") for image in alone.images]
-        if expected:
-            assert part.squares is not None
-            assert np.array_equal(part.squares.numpy(), np.stack(expected))
-    assert list(step.parts(5)) == [step]
+        assert np.array_equal(part.ids, alone.ids)
+        assert (part.squares is None) == (not alone.images)
+
+
+def test_all_ranks_have_equally_many_parts(toy: Toy) -> None:
+    corpus = corpus_of(toy, rows_per_step=5)
+    ranks = [next(feed_of(toy, corpus, share=Share(rank, 3), at_once=1).steps()) for rank in range(3)]
+    assert sorted([len(part.rows) for part in parts] for parts in ranks) == [[1, 0], [1, 1], [1, 1]]
+    assert sum(part.samples for parts in ranks for part in parts) == len(np.concatenate(corpus.steps()[0]))
 
 
 def test_ranks_share_each_step_and_one_without_rows_gets_an_empty_step(toy: Toy) -> None:
     corpus = corpus_of(toy, rows_per_step=2)
-    ranks = [list(feed_of(toy, corpus, share=Share(rank, 3)).steps()) for rank in range(3)]
+    ranks = [flat(feed_of(toy, corpus, share=Share(rank, 3))) for rank in range(3)]
     for number, rows in enumerate(corpus.steps()):
         mine = [steps[number] for steps in ranks]
         assert sum(step.samples for step in mine) == len(np.concatenate(rows))
@@ -156,7 +162,7 @@ def test_a_large_mix_is_read_from_disk_and_gives_the_same_steps(
         held = corpus_of(toy, mix)
     assert disk.order == held.order
     assert np.array_equal(disk.learned, held.learned)
-    for mine, theirs in zip(feed_of(toy, held).steps(), feed_of(toy, disk).steps(workers=1), strict=True):
+    for mine, theirs in zip(flat(feed_of(toy, held)), flat(feed_of(toy, disk), workers=1), strict=True):
         assert_same(mine, theirs)
     corpus_of(toy, mix)
     assert {path.name: path.stat().st_mtime_ns for path in store.iterdir()} == made, "made once"

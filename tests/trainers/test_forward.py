@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaModel
 from tests.trainers.conftest import Toy
 from tests.trainers.toy import stage
 from trainers import lean
-from trainers.forward import Network, block_mask
+from trainers.forward import Network, Way
 from trainers.loader import Corpus, Step, make_step
 from trainers.model import Checkpoint
 
@@ -194,9 +194,16 @@ def test_what_the_lean_layers_do_not_compute_goes_through_transformers(change: d
     assert not lean.supports(LlamaConfig(**{**settings, **change}))
 
 
-def test_the_mask_of_a_packed_row() -> None:
-    allowed = block_mask(torch.tensor([2, 1]), 4) == 0
-    assert allowed.int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+def test_rows_filled_up_to_one_shape_give_the_same_loss(toy: Toy) -> None:
+    checkpoint = toy.checkpoint(EVERYTHING)
+    corpus = toy.corpus(checkpoint)
+    step = corpus.batch(corpus.steps()[0])
+    found = []
+    for capacity in (0, corpus.stage.capacity):
+        network = Network(checkpoint, toy.network(checkpoint).features, Way(whole=False, capacity=capacity))
+        found.append(loss_and_gradients(network, [step]))
+    assert found[0][0] == pytest.approx(found[1][0], abs=TOLERANCE)
+    assert_close(found[1][1], found[0][1])
 
 
 def test_a_step_of_one_sample_needs_no_mask(toy: Toy) -> None:

@@ -18,9 +18,10 @@ from registry.errors import Refusal
 from registry.store import COST, read_record
 from tests.trainers.conftest import Toy
 from tests.trainers.toy import everything, files_of, ignore, make_mix, stage, train_request
+from trainers.loop import learning_rate, make_optimizer
 from trainers.model import module_of
 from trainers.requests import TrainRequest
-from trainers.train import LOG, learning_rate, make_optimizer, train
+from trainers.train import LOG, train
 from trainers.workshop import Workshop
 
 
@@ -133,7 +134,7 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(toy: Toy, tmp_path: Pat
         (change(good, stage=stage(trains=[], lr={})), "trains nothing"),
         (change(good, stage=stage(lr={"adapter": 1e30, "llm": 1e30})), "the loss is nan"),
         (good.model_copy(update={"mix": "no-such"}), "not there"),
-        (good.model_copy(update={"runtime": good.runtime.model_copy(update={"device": "tpu"})}), "not supported"),
+        (good.model_copy(update={"runtime": good.runtime.model_copy(update={"device": "cuda"})}), "sees no GPU"),
     ]
     before = sorted(path.name for path in toy.home.stage("trials").glob("*"))
     for request, says in cases:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -19,9 +21,9 @@ WAYS: tuple[Weighting, ...] = ("token", "sample", "root")
 
 def by_hand(network: Network, corpus: Corpus, numbers: list[int], power: float) -> torch.Tensor:
     """The loss from the mean of each sample alone: n * n^-p * mean, over the sum of n^(1-p)."""
-    steps = one_by_one(corpus, numbers)
+    steps = [replace(step, weights=None) for step in one_by_one(corpus, numbers)]
     counts = [step.learned for step in steps]
-    means = torch.stack([torch.nn.functional.cross_entropy(*network._predicted(step)) for step in steps])
+    means = torch.stack([network.loss(step) for step in steps])
     shares = torch.tensor([count ** (1 - power) for count in counts])
     return (means * shares).sum() / shares.sum()
 
@@ -52,10 +54,9 @@ def test_parts_and_ranks_add_up_to_the_step(toy: Toy, way: Weighting) -> None:
     step = corpus.batch(rows)
     with torch.no_grad():
         whole = float(network.loss(step))
-        shared = [corpus.batch(corpus.share(rows, rank, 3)) for rank in range(3)]
-        parts = [part for share in shared for part in share.parts(1)]
+        parts = [corpus.batch([row]) for rank in range(3) for row in corpus.share(rows, rank, 3)]
         assert len(parts) == 5
-        together = sum(float(network.loss_sum(part)) for part in parts) / corpus.mass(rows)
+        together = sum(float(network.share_of_loss(part, corpus.mass(rows))) for part in parts)
     assert together == pytest.approx(whole, abs=TOLERANCE)
     assert corpus.mass(rows) == pytest.approx(sum(part.mass for part in parts), rel=1e-6)
     assert corpus.mass(rows) == pytest.approx(step.mass, rel=1e-6)
