@@ -126,7 +126,7 @@ def test_a_module_that_no_picture_has_reached_yet_has_no_moments_after_it_either
     """Adam counts a parameter's own updates: one more or fewer would change the weights."""
     checkpoint = toy.checkpoint(("vision", "adapter", "llm"))
     mix, _ = make_mix(toy.home, "talks", list(range(3, 240, 4)))
-    corpus = load_corpus(MixReader(toy.home, mix), stage(), 0, toy.workshop.tokens(checkpoint))
+    corpus = load_corpus(MixReader(toy.home, mix), stage(**everything()), 0, toy.workshop.tokens(checkpoint))
     assert not corpus.pictures.any()
     talks = Feed(corpus, toy.home)
     states = States(tmp_path / FOLDER, ALONE)
