@@ -17,7 +17,7 @@ from registry.errors import Refusal
 from registry.store import Home
 from registry.trial import Runtime
 from tests.trainers.conftest import Toy
-from tests.trainers.toy import everything, files_of, ignore, train_request
+from tests.trainers.toy import everything, files_of, ignore, stage, train_request
 from trainers.loop import Loop
 from trainers.parallel import ALONE
 from trainers.requests import TrainRequest
@@ -122,7 +122,7 @@ def test_nothing_that_could_run_code_is_written_or_read(toy: Toy, tmp_path: Path
 def test_a_module_that_no_picture_has_reached_yet_has_no_moments_after_it_either(toy: Toy, tmp_path: Path) -> None:
     """Adam counts a parameter's own updates: one more or fewer would change the weights."""
     checkpoint = toy.checkpoint(("vision", "adapter", "llm"))
-    corpus = toy.corpus(checkpoint)
+    corpus = toy.corpus(checkpoint, stage(**everything()))
     texts = [number for number, images in enumerate(corpus.images) if not images]
     talks = type(corpus)([corpus.samples[n] for n in texts], [()] * len(texts), 0, corpus.stage, corpus.order, 0)
     states = States(tmp_path / FOLDER, ALONE)
