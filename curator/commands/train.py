@@ -93,7 +93,7 @@ def command(
 
     from curator.output import note, print_fields, print_json, progress
     from curator.runner import Place
-    from curator.train import plan_training, runtime_of, train, write_request
+    from curator.train import memory_plan, plan_training, runtime_of, train, write_request
     from registry.store import Home
     from registry.trial import MODULES, load_scale
 
@@ -121,6 +121,8 @@ def command(
         "processes": processes * nodes,
         "parallel": runtime.parallel,
     }
+    if dry_run:
+        facts["gib_per_process"] = memory_plan(plan)
     if request is not None and not dry_run:
         facts["command"] = " ".join(write_request(opened, plan, request))
     if dry_run or request is not None:

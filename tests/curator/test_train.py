@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from curator.train import TrainPlan, runtime_of, write_request
+from curator.train import TrainPlan, memory_plan, runtime_of, write_request
+from registry.checkpoint import DEMO_FOLDER
 from registry.errors import Refusal
 from registry.store import Home
 from registry.trial import Runtime, Settings, load_scale
@@ -65,3 +66,9 @@ def test_a_request_for_torchrun_holds_all_and_says_the_command(tmp_path: Path) -
     assert Settings.model_validate(body["settings"]) == settings
     assert " ".join(command[:5]) == "torchrun --nnodes 4 --nproc-per-node 8"
     assert command[-4:] == ["-m", "trainers", "train", str(tmp_path / "train.json")]
+
+
+def test_a_plan_says_what_memory_it_needs(tmp_path: Path) -> None:
+    settings = Settings(stage=load_scale("demo").sft, base="b" * 64, mix="c" * 64)
+    plan = TrainPlan("t", settings, DEMO_FOLDER, tmp_path / "mix", 3, None)
+    assert 1.5 < memory_plan(plan)["total"] < 2
