@@ -14,6 +14,7 @@ from curator.runner import LOCAL, Place, run
 from curator.trials import Listener, Workers, train_request
 from registry.checkpoint import DEMO, base_digest, base_folder
 from registry.errors import Refusal
+from registry.memory import in_gib, memory_of, sizes_of
 from registry.mix import MixReader
 from registry.store import Home, find_folder, read_record, write_aside
 from registry.trial import Runtime, Scale, Settings, Stage
@@ -68,6 +69,11 @@ def runtime_of(scale: Scale, every: str | None, device: str, given: dict[str, An
     except ValidationError as error:
         what = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
         raise Refusal("how to train", what, "see 'curator train --help'") from None
+
+
+def memory_plan(plan: TrainPlan) -> dict[str, float]:
+    """GiB that each process of a training needs, by what for; a trial that starts from another has its base's sizes."""
+    return in_gib(memory_of(sizes_of(plan.base), plan.settings.stage, plan.runtime))
 
 
 def train(home: Home, plan: TrainPlan, listen: Listener, place: Place | None = None) -> Path:

@@ -100,7 +100,7 @@ def command(
     from curator.loss_plot import loss_plot
     from curator.output import note, print_fields, print_json
     from curator.runner import Place
-    from curator.train import plan_training, runtime_of, train, write_request
+    from curator.train import memory_plan, plan_training, runtime_of, train, write_request
     from curator.training_bar import training_bar
     from registry.store import Home
     from registry.trial import MODULES, load_scale
@@ -130,6 +130,8 @@ def command(
         "processes": processes * nodes,
         "parallel": runtime.parallel,
     }
+    if dry_run:
+        facts["gib_per_process"] = memory_plan(plan)
     if request is not None and not dry_run:
         facts["command"] = " ".join(write_request(opened, plan, request))
     if dry_run or request is not None:
