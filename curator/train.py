@@ -49,14 +49,16 @@ def plan_training(home: Home, mix: str, scale: Scale, stage: str, init: str | No
     return TrainPlan(name, settings, base, folder, info.samples, home.find("trials", settings.digest()))
 
 
-def runtime_of(scale: Scale, every: str | None, device: str, given: dict[str, Any]) -> Runtime:
-    """How to run, from what the command line says; Refusal where it does not add up.
+def runtime_of(scale: Scale, how: dict[str, Any]) -> Runtime:
+    """How to run, from what the command line says: fields of ``Runtime``; Refusal where it does not add up.
 
     ``every`` is a number of steps (``200``) or minutes (``20m``) between two states. The demo's model is too small
     for a GPU, and its figures are those of the CPU: for it ``auto`` is the CPU.
     """
-    chosen = {"device": "cpu" if device == "auto" and scale.base == DEMO else device, **given}
-    chosen = {name: value for name, value in chosen.items() if value is not None}
+    chosen = {name: value for name, value in how.items() if value is not None}
+    every = chosen.pop("every", None)
+    if chosen["device"] == "auto" and scale.base == DEMO:
+        chosen["device"] = "cpu"
     if chosen.get("parallel") is None and chosen.get("processes", 1) * chosen.get("nodes", 1) > 1:
         chosen["parallel"] = "ddp"
     if every is not None:

@@ -43,7 +43,7 @@ class _Summed(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
         """Scale what forward found."""
         to_hidden, to_head = ctx.saved_tensors
         given = [None if found is None else found * scale.to(found.dtype) for found in (to_hidden, to_head)]
@@ -59,5 +59,6 @@ def summed_cross_entropy(hidden: Tensor, head: Tensor, labels: Tensor, weights: 
     with torch.autocast(hidden.device.type, enabled=False):
         chunk = chunk or max(1, CHUNK_PLACES // len(head))
         kind = kind or head.dtype
+        # torch gives it no types
         out: Tensor = _Summed.apply(hidden.to(kind), head.to(kind), labels, weights, chunk)  # type: ignore[no-untyped-call]
     return out

@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import DTensor, Replicate
+from torch.distributed.tensor import DTensor, Placement, Replicate
 from torch.distributed.tensor.parallel import (
     ColwiseParallel,
     PrepareModuleInput,
@@ -68,7 +68,7 @@ class Team:
             return thing
         found = [thing]
         dist.broadcast_object_list(found, src=0)
-        return found[0]  # type: ignore[return-value]
+        return found[0]  # type: ignore[return-value]  # None was only this process's own
 
     def summed(self, loss: Tensor, flag: float) -> tuple[float, float]:
         """The loss of all data groups together (each process of a group has all of the group's), and any flag."""
@@ -182,7 +182,7 @@ def _share_layers(decoder: Any, mesh: DeviceMesh) -> None:
         way = f"choose a number of processes that divides all three, not {mesh.size()}"
         raise Refusal("tensor parallel", what, way)
     whole = (Replicate(),)
-    into_attention = {"hidden_states": Replicate()}
+    into_attention: dict[str, Placement] = {"hidden_states": Replicate()}
     plan = {
         "self_attn": PrepareModuleInput(input_kwarg_layouts=into_attention, desired_input_kwarg_layouts=into_attention),
         "mlp": PrepareModuleInput(input_layouts=whole, desired_input_layouts=whole),

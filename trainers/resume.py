@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from torch.distributed.checkpoint import CheckpointException, HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 
 from registry.errors import Refusal
 from registry.store import dump_json, fsync, write_aside
@@ -58,7 +60,7 @@ class States:
         self._team.wait()
         writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
         with _quiet():
-            dcp.save(_tensors(model, optimizer), storage_writer=writer, no_dist=self._team.size == 1)
+            save(_tensors(model, optimizer), storage_writer=writer, no_dist=self._team.size == 1)
         if self._team.leads:
             files = {path.name: path.stat().st_size for path in sorted(folder.glob("*.safetensors"))}
             fsync(folder)
@@ -87,7 +89,7 @@ class States:
         try:
             with _quiet():
                 state = {name: value for name, value in wanted.items() if name in there}
-                dcp.load(state, storage_reader=reader, no_dist=self._team.size == 1)
+                load(state, storage_reader=reader, no_dist=self._team.size == 1)
         except (CheckpointException, SafetensorError) as error:
             raise _damaged(folder, f"cannot be read ({str(error).splitlines()[0]})") from None
         _put_counts(model, optimizer, wanted[COUNTS])

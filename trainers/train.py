@@ -101,7 +101,7 @@ def way_of(runtime: Runtime, stage: Stage, team: Team) -> Way:
 def _making(home: Home, folder: Path, record: Record, team: Team) -> Iterator[Path | None]:
     """The folder that is being made, with what a killed run left in it; None where another run has finished it."""
     if not team.leads:
-        found = team.agree(None)
+        found: str = team.agree(None)
         yield Path(found) if found else None
         team.wait()
         return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -11,7 +13,66 @@ from curator.options import PathValue, dry_run_option, home_option, json_option,
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from registry.trial import Tracker
+    from curator.train import TrainPlan
+
+
+HOW = (
+    "device",
+    "processes",
+    "nodes",
+    "parallel",
+    "tensor",
+    "micro_rows",
+    "recompute",
+    "compile",
+    "every",
+    "workers",
+    "track",
+)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _how_options(function: Function) -> Function:
+    """How the training is run, as ``how: dict``: fields of ``Runtime``, and ``every`` (see ``runtime_of``)."""
+    options = (
+        click.option(
+            "--device",
+            default="auto",
+            show_default=True,
+            type=click.Choice(["auto", "cpu", "cuda"]),
+            help="auto: a GPU where there is one, but the CPU for the demo's model.",
+        ),
+        click.option("--processes", default=1, show_default=True, type=click.IntRange(1), help="One for each GPU."),
+        click.option("--nodes", default=1, show_default=True, type=click.IntRange(1), help="Machines (--request)."),
+        click.option(
+            "--parallel",
+            type=click.Choice(["ddp", "fsdp", "tp", "fsdp+tp"]),
+            help="What they share: rows (ddp, the default), rows and weights (fsdp), each layer's work (tp), all.",
+        ),
+        click.option("--tensor", type=click.IntRange(1), metavar="N", help="Processes that share a layer (fsdp+tp)."),
+        click.option("--micro-rows", type=click.IntRange(1), metavar="N", help="Rows a process computes at once."),
+        click.option("--recompute", is_flag=True, help="Keep only inputs of layers: less memory, a third more work."),
+        click.option("--compile", is_flag=True, help="Compile the decoder's layers."),
+        click.option(
+            "--checkpoint-every",
+            "every",
+            metavar="N|Nm",
+            help="Steps, or minutes, between two states that a killed training goes on from.  [default: 30m]",
+        ),
+        click.option(
+            "--workers", default=0, show_default=True, type=click.IntRange(0), help="Processes reading ahead."
+        ),
+        click.option("--track", type=click.Choice(["tensorboard", "trackio", "wandb"]), help="Show figures there too."),
+    )
+
+    @functools.wraps(function)
+    def with_how(**given: Any) -> Any:
+        return function(how={name: given.pop(name) for name in HOW}, **given)
+
+    for option in reversed(options):
+        with_how = option(with_how)
+    return cast("Function", with_how)
 
 
 @click.command(name="train")
@@ -20,32 +81,8 @@ if TYPE_CHECKING:
 @click.option("--stage", default="sft", show_default=True, type=click.Choice(["pretrain", "sft"]), help="Which stage.")
 @click.option("--init", metavar="TRIAL", help="Start from this trial's checkpoint (the first stage's, for example).")
 @click.option("--base", metavar="FOLDER", help="Base checkpoint instead of the scale's.")
-@click.option("--workers", default=0, show_default=True, type=click.IntRange(0), help="Processes that read ahead.")
-@click.option("--track", type=click.Choice(["tensorboard", "trackio", "wandb"]), help="Show figures there as well.")
 @seed_option(0)
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    help="auto: a GPU where there is one, but the CPU for the demo's model.",
-)
-@click.option("--processes", default=1, show_default=True, type=click.IntRange(1), help="One for each GPU.")
-@click.option("--nodes", default=1, show_default=True, type=click.IntRange(1), help="Machines (with --request).")
-@click.option(
-    "--parallel",
-    type=click.Choice(["ddp", "fsdp", "tp", "fsdp+tp"]),
-    help="What processes share: rows (ddp, the default), rows and weights (fsdp), each layer's work (tp), or all.",
-)
-@click.option("--tensor", type=click.IntRange(1), metavar="N", help="Processes that share a layer (fsdp+tp).")
-@click.option("--micro-rows", type=click.IntRange(1), metavar="N", help="Packed rows a process computes at once.")
-@click.option("--recompute", is_flag=True, help="Keep only inputs of layers: less memory, a third more work.")
-@click.option("--compile", "compiled", is_flag=True, help="Compile the decoder's layers.")
-@click.option(
-    "--checkpoint-every",
-    metavar="N|Nm",
-    help="Steps, or minutes, between two states that a killed training goes on from.  [default: 30m]",
-)
+@_how_options
 @click.option("--on", default="local", show_default=True, metavar="local|ray|slurm", help="Where it runs.")
 @click.option("--address", metavar="ADDRESS", help="Which Ray (auto, HOST:PORT); Slurm: 'local' tries it here.")
 @click.option(
@@ -63,18 +100,8 @@ def command(
     stage: str,
     init: str | None,
     base: str | None,
-    workers: int,
-    track: Tracker | None,
     seed: int,
-    device: str,
-    processes: int,
-    nodes: int,
-    parallel: str | None,
-    tensor: int | None,
-    micro_rows: int | None,
-    recompute: bool,
-    compiled: bool,
-    checkpoint_every: str | None,
+    how: dict[str, Any],
     on: str,
     address: str | None,
     request: Path | None,
@@ -103,33 +130,17 @@ def command(
     from curator.train import memory_plan, plan_training, runtime_of, train, write_request
     from curator.training_bar import training_bar
     from registry.store import Home
-    from registry.trial import MODULES, load_scale
+    from registry.trial import load_scale
 
     scale = load_scale(scale_name)
     if base is not None:
         scale = scale.model_copy(update={"base": base})
     opened = Home.default(home)
-    given = {"processes": processes, "nodes": nodes, "parallel": parallel, "tensor": tensor}
-    given |= {"micro_rows": micro_rows, "recompute": recompute, "compile": compiled}
-    given |= {"workers": workers, "track": track}
     place = Place(1, on, address, opened.path)
     place.check()
-    runtime = runtime_of(scale, checkpoint_every, device, given)
+    runtime = runtime_of(scale, how)
     plan = replace(plan_training(opened, mix, scale, stage, init, seed), runtime=runtime)
-    trains: tuple[str, ...] = tuple(plan.settings.stage.trains)
-    frozen = tuple(module for module in MODULES if module not in trains)
-    facts = {
-        "name": plan.name,
-        "digest": plan.settings.digest(),
-        "stage": stage,
-        "samples": plan.samples,
-        "trains": list(trains),
-        "frozen": list(frozen),
-        "already_there": plan.finished is not None,
-        "device": runtime.device,
-        "processes": processes * nodes,
-        "parallel": runtime.parallel,
-    }
+    facts = _facts(plan)
     if dry_run:
         facts["gib_per_process"] = memory_plan(plan)
     if request is not None and not dry_run:
@@ -137,9 +148,28 @@ def command(
     if dry_run or request is not None:
         print_json(facts) if as_json else print_fields(list(facts.items()))
         return
-    note(f"trains {', '.join(trains)}; frozen: {', '.join(frozen) or 'nothing'}")
+    note(f"trains {', '.join(facts['trains'])}; frozen: {', '.join(facts['frozen']) or 'nothing'}")
     with training_bar(f"training {plan.name}") as listen:
         folder = train(opened, plan, listen, place)
     loss_plot(folder)
     facts |= {"trial": folder.name, "path": str(folder)}
     print_json(facts) if as_json else print_fields(list(facts.items()))
+
+
+def _facts(plan: TrainPlan) -> dict[str, Any]:
+    """What is said of a training before it begins."""
+    from registry.trial import MODULES
+
+    stage, runtime = plan.settings.stage, plan.runtime
+    return {
+        "name": plan.name,
+        "digest": plan.settings.digest(),
+        "stage": stage.name,
+        "samples": plan.samples,
+        "trains": list(stage.trains),
+        "frozen": [module for module in MODULES if module not in stage.trains],
+        "already_there": plan.finished is not None,
+        "device": runtime.device,
+        "processes": runtime.processes * runtime.nodes,
+        "parallel": runtime.parallel,
+    }

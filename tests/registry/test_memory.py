@@ -27,7 +27,7 @@ SFT = Stage(
 
 
 def plan(sizes: Sizes, **runtime: object) -> Memory:
-    return memory_of(sizes, SFT, Runtime(**{"micro_rows": 1, "recompute": True, **runtime}))
+    return memory_of(sizes, SFT, Runtime.model_validate({"micro_rows": 1, "recompute": True, **runtime}))
 
 
 def test_sizes_are_those_of_the_weights() -> None:

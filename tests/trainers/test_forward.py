@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +11,15 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaModel
 
+from registry.trial import Runtime
 from tests.trainers.conftest import Toy
 from tests.trainers.toy import stage
 from trainers import lean
 from trainers.forward import Network, Way
 from trainers.loader import Corpus, Step, make_step
-from trainers.model import Checkpoint
+from trainers.model import Checkpoint, freeze, load_checkpoint
+from trainers.parallel import ALONE, spread
+from trainers.train import way_of
 
 TOLERANCE = 1e-5
 EVERYTHING = ("vision", "adapter", "llm")
@@ -192,6 +196,26 @@ def test_what_the_lean_layers_do_not_compute_goes_through_transformers(change: d
     settings = {"hidden_size": 24, "num_attention_heads": 3, "num_key_value_heads": 3, "intermediate_size": 40}
     assert lean.supports(LlamaConfig(**settings))
     assert not lean.supports(LlamaConfig(**{**settings, **change}))
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # the compiler looks
+def test_recomputed_and_compiled_layers_give_the_same(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled by a backend that traces as the real one does, and generates no code: that takes a minute."""
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    found = []
+    for runtime in (Runtime(recompute=True), Runtime(recompute=True, compile=True)):
+        checkpoint = load_checkpoint(toy.base)
+        freeze(checkpoint, ["vision", "adapter", "llm"])
+        corpus = toy.corpus(checkpoint)
+        network = Network(checkpoint, toy.network(checkpoint).features, way_of(runtime, corpus.stage, ALONE))
+        objective = spread(network, runtime, ALONE)
+        step = corpus.batch(corpus.steps()[0])
+        torch.autograd.backward(objective(step, step.learned, False))
+        found.append(gradients(checkpoint))
+    plain = toy.network(toy.checkpoint(EVERYTHING), "rows of transformers")
+    _, expected = loss_and_gradients(plain, [step])
+    assert_close(found[0], expected)
+    assert_close(found[1], expected)
 
 
 def test_rows_filled_up_to_one_shape_give_the_same_loss(toy: Toy) -> None:

@@ -73,16 +73,17 @@ def test_the_gpu_kernel_gets_causal_bounds(monkeypatch: pytest.MonkeyPatch) -> N
     """Torch's kernel does not run here; what it would be called with is checked against its own signature."""
     from torch.nn.attention import varlen
 
+    assert varlen.__all__, "what registers the kernel is loaded"
     query, key = torch.randn(19, 4, 8), torch.randn(19, 2, 8)
     bounds = torch.tensor([0, 5, 6, 15, 19], dtype=torch.int32)
-    seen = {}
+    seen: dict[str, object] = {}
     names = [argument.name for argument in torch.ops.torch_attn._varlen_attn.default._schema.arguments]
 
     def kernel(*given: object) -> tuple[Tensor, Tensor, Tensor]:
         seen.update(zip(names, given, strict=True))
         return query, query, query
 
-    monkeypatch.setattr(varlen.torch.ops.torch_attn, "_varlen_attn", kernel)
+    monkeypatch.setattr(torch.ops.torch_attn, "_varlen_attn", kernel)
     out = packed_attention._flash([query, key, key], bounds, 9, 0.25)
     assert out.shape == query.shape
     assert (seen["is_causal"], seen["scale"], seen["enable_gqa"], seen["max_q"]) == (True, 0.25, True, 9)

@@ -117,7 +117,7 @@ def world(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> World:
     # Most rows have no picture, and so have some steps.
     mix = make_mix(home, "world", list(range(8)), [talk(4 * n + 3)[0] for n in range(60)])
     made = World(root, llama(root / "base", toy.base), home.path, mix)
-    groups = []
+    groups: list[dict[str, Any]] = []
     for size in (2, 4):
         modes = [mode for mode, settings in MODES.items() if settings["processes"] == size]
         asked = [made.request(mode, stage_of(mode), mode) for mode in modes]
@@ -125,7 +125,7 @@ def world(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> World:
         asked = [made.request(mode, "all", f"{mode} killed", checkpoint_steps=2) for mode in modes if mode in KILLED]
         groups.append({"size": size, "requests": asked, "die_at": DIES})
     groups.append({"size": 2, "requests": [made.request("fsdp", "all", "fsdp killed", checkpoint_steps=2)]})
-    said = [{**group, "requests": [r.model_dump(mode="json") for r in group["requests"]]} for group in groups]
+    said = [group | {"requests": [r.model_dump(mode="json") for r in group["requests"]]} for group in groups]
     (root / "groups.json").write_text(json.dumps(said))
     command = [sys.executable, "-m", "tests.trainers.ranks", str(root / "groups.json")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
