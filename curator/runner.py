@@ -42,6 +42,10 @@ class Place:
     """Which one of them; what it means is the place's business."""
     home: Path | None = None
     """The data home, that every machine must see; needed by places that are more than one."""
+    processors: int = 1
+    """That one task takes."""
+    gpus: int = 0
+    """That one task takes."""
 
     def check(self) -> None:
         """Raise Refusal for a place that does not exist."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from curator.models import Model
     from registry.assembly import Assembly
     from registry.store import Home
-    from registry.trial import Settings
+    from registry.trial import Runtime, Settings
 
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
@@ -47,9 +47,11 @@ class Request:
     """For people: what this is."""
 
 
-def train_request(home: Home, name: str, settings: Settings, mix: Path, base: Path) -> Request:
+def train_request(
+    home: Home, name: str, settings: Settings, mix: Path, base: Path, runtime: Runtime | None = None
+) -> Request:
     """Train the trial of these settings on the mix in folder ``mix``, from the checkpoint in ``base``."""
-    body = {
+    body: dict[str, Any] = {
         "do": "train",
         "home": str(home.path),
         "name": name,
@@ -57,6 +59,8 @@ def train_request(home: Home, name: str, settings: Settings, mix: Path, base: Pa
         "settings": settings.model_dump(mode="json"),
         "mix": mix.name,
     }
+    if runtime is not None:
+        body["runtime"] = runtime.model_dump(mode="json")
     return Request(body, name)
 
 

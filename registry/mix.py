@@ -158,6 +158,10 @@ class MixReader:
                 found[position] = value
         return found
 
+    def forget(self) -> None:
+        """Give the memory of conversations back that were read."""
+        self._texts.clear()
+
     def _column(self, folder: str, file: str) -> pa.ChunkedArray:
         """The ``messages`` column of one samples file, kept for the next batch of rows."""
         key = (folder, file)

@@ -25,7 +25,19 @@ from registry.discovery import checked_name
 from registry.errors import Refusal, did_you_mean
 from registry.identity import SHORT, digest, short
 
-STAGES = ("draws", "raw", "fetched", "samples", "models", "measures", "mixes", "trials", "decisions", "publications")
+STAGES = (
+    "draws",
+    "raw",
+    "fetched",
+    "samples",
+    "models",
+    "measures",
+    "mixes",
+    "tokens",
+    "trials",
+    "decisions",
+    "publications",
+)
 RECORD = "record.json"
 DOWNLOADS = "downloads"
 """Folder of the home where unfinished work with files from elsewhere stays, to be continued by the next run."""
@@ -43,7 +55,7 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     kind: str
-    """draw, raw, fetched, samples, model, measures, mix, trial, decision, export or publication."""
+    """draw, raw, fetched, samples, model, measures, mix, tokens, trial, decision, export or publication."""
     name: str
     digest: str
     """Identity: sha256 of the canonical settings this folder was made from."""
@@ -378,5 +390,7 @@ def _clear(work: Path, inner: Path) -> None:
     """Remove the half written files of a killed run; its finished ones stay in ``inner``."""
     inner.mkdir(exist_ok=True)
     for path in work.iterdir():
-        if path != inner and path.name != ".lock":
+        if path.is_dir() and path != inner:  # what had been taken out of it
+            shutil.rmtree(path, ignore_errors=True)
+        elif path != inner and path.name != ".lock":
             path.unlink(missing_ok=True)  # its writer may still be at work and rename it this instant

@@ -23,6 +23,9 @@ SCALES = Path(__file__).parent / "scales"
 
 Module = Literal["vision", "adapter", "llm"]
 MODULES: tuple[Module, ...] = ("vision", "adapter", "llm")
+Weighting = Literal["token", "sample", "root"]
+Packing = Literal["nearby", "whole"]
+Tracker = Literal["tensorboard", "trackio", "wandb"]
 
 
 class Lora(StrictModel):
@@ -50,6 +53,14 @@ class Stage(StrictModel):
     """Tokens in a packed row, image tokens counted."""
     rows_per_step: int = Field(ge=1)
     """Packed rows in one optimiser step."""
+    packing: Packing = "nearby"
+    """``nearby`` keeps samples close to their order, so that mixes that differ little are seen in nearly one order;
+    ``whole`` looks further ahead for what fills a row, which pays from thousands of rows on."""
+    images_per_row: int | None = Field(default=None, ge=1)
+    """Pictures that a packed row may hold; null = as many as its tokens have room for."""
+    weighting: Weighting = "token"
+    """What counts alike in the loss: every learned token, every sample, or (``root``) a sample with n learned tokens
+    as much as the square root of n."""
     epochs: int = Field(default=1, ge=1)
     warmup_ratio: float = 0.03
     """Share of the steps with linear warm-up; cosine decay follows (paper, training settings)."""
@@ -117,12 +128,59 @@ class Settings(StrictModel):
         return digest(self.model_dump(mode="json"))
 
 
+Parallel = Literal["none", "ddp", "fsdp", "tp", "fsdp+tp"]
+
+
 class Runtime(StrictModel):
-    """How a trial is run; changes nothing about what it is."""
+    """How a trial is run; changes nothing about what it is.
+
+    On the CPU in one process equal settings give equal bytes. A GPU, more processes, ``micro_rows`` and ``compile``
+    add the same numbers in another order: equal up to rounding, and under the same name.
+    """
 
     threads: int = 1
-    device: str = "cpu"
+    device: Literal["auto", "cpu", "cuda"] = "cpu"
+    """auto: a GPU where there is one."""
     log_every: int = 10
+    workers: int = Field(default=0, ge=0)
+    """Processes that prepare tokens and pictures ahead; 0 = the trainer prepares each step when it comes to it."""
+    track: Tracker | None = None
+    """Where figures go while the trial runs, besides its own log."""
+    processes: int = Field(default=1, ge=1)
+    """Processes on a machine, one for each GPU."""
+    nodes: int = Field(default=1, ge=1)
+    """Machines with so many processes each."""
+    parallel: Parallel = "none"
+    """What the processes share: rows (ddp), rows and weights (fsdp), each layer's work (tp), or all of it."""
+    tensor: int = Field(default=0, ge=0)
+    """Processes that share a layer's work in fsdp+tp; 0 = all of a machine."""
+    micro_rows: int = Field(default=0, ge=0)
+    """Packed rows that a process computes at once; 0 = all of its rows of a step."""
+    recompute: bool = False
+    """Keep only the inputs of layers, and compute the layers again on the way back (activation checkpointing)."""
+    compile: bool = False
+    """Compile the decoder's layers (torch.compile)."""
+    checkpoint_steps: int = Field(default=0, ge=0)
+    """Steps between two states that a killed training goes on from; 0 = by time alone."""
+    checkpoint_minutes: float = Field(default=30.0, gt=0)
+    """Minutes between them, where ``checkpoint_steps`` says nothing."""
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Runtime:
+        size = self.processes * self.nodes
+        if (size > 1) != (self.parallel != "none"):
+            raise ValueError(f"{size} processes and parallel '{self.parallel}': say ddp, fsdp, tp or fsdp+tp for many")
+        if self.tensor and self.parallel != "fsdp+tp":
+            raise ValueError("'tensor' is for parallel 'fsdp+tp'")
+        if size % self.tensor_size:
+            raise ValueError(f"{size} processes are no multiple of {self.tensor_size} that share a layer")
+        return self
+
+    @property
+    def tensor_size(self) -> int:
+        """Processes that share each layer's work."""
+        sizes = {"tp": self.processes * self.nodes, "fsdp+tp": self.tensor or self.processes}
+        return sizes.get(self.parallel, 1)
 
 
 AnswerBy = Literal["generation", "likelihood"]

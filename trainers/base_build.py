@@ -16,14 +16,16 @@ from registry.mix import MixReader
 from registry.store import Home, dump_json
 from registry.trial import Runtime
 from trainers.features import Features
+from trainers.feed import Feed
 from trainers.forward import Network
-from trainers.loader import Corpus, load_corpus
+from trainers.loader import load_corpus
+from trainers.loop import Loop, Tell
 from trainers.model import Checkpoint, SpecialIds, freeze, load_checkpoint, new_model, save_checkpoint
 from trainers.picture import PREPROCESSOR, PictureSettings
 from trainers.requests import BaseRequest, BaseSettings, Shape
 from trainers.tokenizer_build import build_tokenizer, tokenizer_files
 from trainers.tokens import END_TOKEN, IMAGE_TOKEN, PAD_TOKEN, Tokens
-from trainers.train import Tell, prepare_torch, run_stage
+from trainers.train import prepare_torch
 from trainers.workshop import Workshop
 
 logger = logging.getLogger(__name__)
@@ -45,7 +47,8 @@ def build_base(workshop: Workshop, request: BaseRequest, tell: Tell) -> str:
             corpus = load_corpus(reader, part.stage, settings.seed + number, workshop.tokens(checkpoint))
             freeze(checkpoint, part.stage.trains)
             features = Features(checkpoint, workshop.store(reader.home).read, workshop.pictures)
-            loss = _train(Network(checkpoint, features, part.stage.precision), corpus, request.runtime, tell)
+            network = Network(checkpoint, features, part.stage.precision)
+            loss = _train(network, Feed(corpus, reader.home), request.runtime, tell)
             losses[f"{number + 1} {part.stage.name}"] = loss
         save_checkpoint(checkpoint, work, half=settings.half)
         (work / BUILT).write_bytes(dump_json(_how(settings, readers, losses)))
@@ -82,11 +85,11 @@ def _processor(shape: Shape) -> dict[str, Any]:
     }
 
 
-def _train(network: Network, corpus: Corpus, runtime: Runtime, tell: Tell) -> float:
+def _train(network: Network, feed: Feed, runtime: Runtime, tell: Tell) -> float:
     """One stage; the mean loss of its last tenth."""
-    name = corpus.stage.name
-    logger.info("stage %s: %d samples, %d too long", name, len(corpus.samples), corpus.too_long)
-    log = list(run_stage(network, corpus, runtime, lambda event: tell({**event, "stage": name})))
+    corpus, name = feed.corpus, feed.corpus.stage.name
+    logger.info("stage %s: %d samples, left out: %s", name, len(corpus.samples), corpus.rejected or "none")
+    log = list(Loop(network, feed, runtime, lambda event: tell({**event, "stage": name})).run())
     tail = log[-max(len(log) // 10, 1) :]
     return sum(line.loss for line in tail) / len(tail)
 

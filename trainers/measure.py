@@ -18,8 +18,9 @@ from registry.errors import Refusal
 from registry.sample import Message
 from registry.store import Home, write_aside
 from trainers.features import ReadPicture
+from trainers.loop import Tell
 from trainers.requests import MeasureRequest
-from trainers.train import Tell, prepare_torch
+from trainers.train import prepare_torch
 from trainers.workshop import Workshop
 
 if TYPE_CHECKING:

@@ -179,11 +179,16 @@ def _image_tokens(config: LlavaConfig) -> int:
     return side * side + int(has_class and config.vision_feature_select_strategy == "full")
 
 
-def save_checkpoint(checkpoint: Checkpoint, folder: Path, half: bool = False) -> None:
-    """Write the model and its tokenizer files; equal weights give equal bytes. ``half`` stores 16-bit floats."""
+def save_checkpoint(
+    checkpoint: Checkpoint, folder: Path, half: bool = False, weights: dict[str, torch.Tensor] | None = None
+) -> None:
+    """Write the model and its tokenizer files; equal weights give equal bytes. ``half`` stores 16-bit floats.
+
+    ``weights`` are whole ones, where the model holds its own in parts.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     model = checkpoint.model
-    state = model.state_dict()
+    state = model.state_dict() if weights is None else weights
     if half:
         state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
     model.save_pretrained(folder, state_dict=state, max_shard_size="5GB")

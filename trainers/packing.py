@@ -28,17 +28,35 @@ def pack(lengths: Sequence[int] | Indices, capacity: int, window: int | None = N
 
     Raises ValueError when a sample is empty or longer than a row: what to do with those is the caller's decision.
     """
+    order, ends = packed(lengths, capacity, window)
+    rows = ends.tolist()
+    return [order[start:end] for start, end in zip([0, *rows][:-1], rows, strict=True)]
+
+
+def packed(lengths: Sequence[int] | Indices, capacity: int, window: int | None = None) -> tuple[Indices, Indices]:
+    """As ``pack``: the sample numbers row after row, and where each row ends."""
     from trainers.packing_kernel import fill_rows
 
     sizes = np.ascontiguousarray(lengths, np.int64)
     if not len(sizes):
-        return []
+        return np.empty(0, np.int64), np.empty(0, np.int64)
     if not 0 < sizes.min() <= sizes.max() <= capacity:
         raise ValueError(f"lengths must lie in 1..{capacity}, found {sizes.min()}..{sizes.max()}")
     waiting = max(1, window) if window is not None else min(max(LEAST_WINDOW, len(sizes) // 100), MOST_WINDOW)
     order, ends = np.empty(len(sizes), np.int64), np.empty(len(sizes), np.int64)
-    rows = ends[: fill_rows(sizes, capacity, waiting, order, ends)].tolist()
-    return [order[start:end] for start, end in zip([0, *rows[:-1]], rows, strict=True)]
+    return order, ends[: fill_rows(sizes, capacity, waiting, order, ends)].copy()
+
+
+def with_picture_limit(lengths: Indices, pictures: Indices, capacity: int, most: int) -> Indices:
+    """Lengths with which no row that is packed gets more than ``most`` pictures.
+
+    A picture counts at least its share of a row. Where its tokens take that much anyway, nothing changes; no sample
+    may have more than ``most`` pictures itself.
+    """
+    share = capacity // most
+    if (most + 1) * share <= capacity:  # so small a share, rounded down, lets one picture too many in
+        share = -(-capacity // most)
+    return np.maximum(lengths, np.minimum(pictures * share, capacity))
 
 
 def by_length(lengths: Sequence[int], most: int, tokens: int) -> Iterator[list[int]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +25,6 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 PREPROCESSOR = "preprocessor_config.json"
 
-Pixels = npt.NDArray[np.float32]
 Square = npt.NDArray[np.uint8]
 Fit = Literal["pad", "crop"]
 
@@ -83,15 +81,6 @@ def square(data: bytes, settings: PictureSettings, where: str) -> Square:
     if image.size != (settings.size, settings.size):
         image = image.resize((settings.size, settings.size), Image.Resampling.BICUBIC)
     return np.asarray(image)
-
-
-def normalise(squares: Sequence[Square], settings: PictureSettings) -> Pixels:
-    """float32 [pictures, 3, size, size], as the vision tower reads it."""
-    mean, std = np.asarray(settings.mean, np.float32), np.asarray(settings.std, np.float32)
-    scaled = np.stack(squares).astype(np.float32)
-    scaled -= mean * np.float32(255)
-    scaled /= std * np.float32(255)
-    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
 
 def rgb(data: bytes, where: str) -> Image.Image:

@@ -15,15 +15,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import IO, Any
 
 import transformers
 from pydantic import ValidationError
 
 from registry.errors import Refusal, did_you_mean
+from registry.store import Home
 from trainers.assemble import assemble
 from trainers.base_build import build_base
+from trainers.launch import is_launched, launch
 from trainers.measure import measure_files
+from trainers.parallel import team
 from trainers.requests import (
     AssembleRequest,
     BaseRequest,
@@ -49,6 +53,8 @@ class Server:
 
     def __init__(self, out: IO[str]) -> None:
         self._out = out
+        self.done = False
+        """Whether the last request was done."""
         self._workshop = Workshop()
         self._kinds: dict[str, tuple[type[Request], Callable[[Any], Event]]] = {
             "train": (TrainRequest, self._train),
@@ -67,13 +73,16 @@ class Server:
 
     def answer(self, line: str) -> None:
         """One request: its progress, and how it ended."""
+        self.done = False
         number: Any = None
         try:
             raw = json.loads(line)
             number = raw.get("id") if isinstance(raw, dict) else None
             model, act = self._kind(raw)
             done = act(model.model_validate(raw))
-            self._tell({"id": number, "event": "done", **done})
+            self.done = True
+            if not is_launched():  # who launched tells it for all
+                self._tell({"id": number, "event": "done", **done})
         except Refusal as refusal:
             self._refuse(number, refusal.where, refusal.what, refusal.way_out)
         except ValidationError as error:
@@ -98,7 +107,20 @@ class Server:
         return self._kinds[kind]
 
     def _train(self, request: TrainRequest) -> Event:
-        folder, cached = train(self._workshop, request, self._progress(request))
+        if request.runtime.processes * request.runtime.nodes > 1 and not is_launched():
+            return self._launch(request)
+        with team(request.runtime) as mine:
+            folder, cached = train(self._workshop, request, self._progress(request), mine)
+        return {"folder": folder.name, "cached": cached}
+
+    def _launch(self, request: TrainRequest) -> Event:
+        """Train in processes of their own; they tell their progress to where this one tells its."""
+        home, identity = Home(Path(request.home)), request.settings.digest()
+        cached = home.find("trials", identity) is not None
+        if not cached:
+            launch(request)
+        folder = home.find("trials", identity)
+        assert folder is not None, "a training whose processes all ended well is there"
         return {"folder": folder.name, "cached": cached}
 
     def _score(self, request: ScoreRequest) -> Event:
@@ -142,6 +164,21 @@ def serve() -> int:
     with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
         Server(out).run(sys.stdin)
     return 0
+
+
+def train_one(path: Path) -> int:
+    """Serve the one request in a file; the exit status."""
+    out = sys.stdout
+    sys.stdout = sys.stderr
+    die_with_parent()
+    keep_memory()
+    transformers.utils.logging.disable_progress_bar()
+    server = Server(out)
+    try:
+        server.answer(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        sys.stderr.write(f"{path}: cannot be read ({error})\n  way out: name a file of 'curator train --request'\n")
+    return 0 if server.done else 1
 
 
 def keep_memory() -> None:

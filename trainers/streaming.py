@@ -14,23 +14,23 @@ ranks as well. torch fetches ahead: ``done`` counts what was handed over, never 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from registry.errors import Refusal
-from registry.mix_stream import BEGINNING, EVERYTHING, Mix, Progress, Sample, Share, checked_start
+from registry.mix_stream import BEGINNING, EVERYTHING, Mix, Progress, Share, checked_start
 from registry.permutation import Indices, Order
 from trainers.packing import pack
 
-Unit = Sample | list[Sample]
-"""What a place of a plan holds: a sample, or a pack of them."""
 Wanted = list[int] | list[Indices]
 """Positions of the samples, or of the packs, of a batch."""
 Collate = Callable[[list[Any]], Any]
+Asked = TypeVar("Asked")
+Made = TypeVar("Made")
 
 
 class Plan(Protocol):
@@ -125,16 +125,36 @@ def batches(
     ends = (end for end, _ in _rounds(start.place, places, size, share, even))
     wanted = (plan.positions(start.epoch, found) for _, found in _rounds(start.place, places, size, share, even))
     # one worker is this process: another would only copy what it reads
-    loader = DataLoader(
-        _Fetched(mix),
-        batch_sampler=_Once(wanted),
-        num_workers=share.workers if share.workers > 1 else 0,
-        collate_fn=_Collated(collate),
-    )
-    for end, batch in zip(ends, loader, strict=True):
-        if isinstance(batch, Refusal):
-            raise batch
+    workers = share.workers if share.workers > 1 else 0
+    for end, batch in zip(ends, ahead(_Fetched(mix, collate), wanted, workers), strict=True):
         yield Progress(start.epoch, end), batch
+
+
+def ahead(
+    prepare: Callable[[Asked], Made], wanted: Iterable[Asked], workers: int, *, pinned: bool = False
+) -> Iterator[Made]:
+    """What ``prepare`` makes of each thing that is wanted, in their order, made ahead by other processes.
+
+    Args:
+        prepare: runs in a worker; a Refusal of it is raised here, when it is its turn.
+        wanted: what is asked for, a batch at a time.
+        workers: processes; 0 = this one, and nothing ahead.
+        pinned: hand tensors over in memory that a GPU reads by itself.
+    """
+    loader: DataLoader[Any] = DataLoader(
+        _Prepared(prepare), batch_sampler=_Once(wanted), num_workers=workers, collate_fn=_as_it_is, pin_memory=pinned
+    )
+    try:
+        for made in loader:
+            if isinstance(made, Refusal):
+                raise made
+            yield made
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        what = "one ended before its time, most likely for want of memory"
+        way = "give the machine (or container) more memory and shared memory (/dev/shm), or use fewer workers"
+        raise Refusal("loader workers", what, way) from error
 
 
 def _rounds(start: int, places: int, size: int, share: Share, even: bool) -> Iterator[tuple[int, Indices]]:
@@ -147,39 +167,46 @@ def _rounds(start: int, places: int, size: int, share: Share, even: bool) -> Ite
             yield end, mine
 
 
-class _Fetched(Dataset[Unit]):
-    """Reads what it is told to. A refusal is handed on as a value: torch would lose what it says."""
+@dataclass(frozen=True)
+class _Fetched:
+    """Reads the samples, or packs of samples, at positions of a mix, and makes a batch of them."""
 
-    def __init__(self, mix: Mix) -> None:
-        self._mix = mix
+    mix: Mix
+    collate: Collate
 
-    def __getitems__(self, wanted: Wanted) -> list[Unit] | Refusal:
-        """The samples, or packs of samples, at these positions."""
+    def __call__(self, wanted: Wanted) -> Any:
         counts = [1 if isinstance(one, int) else len(one) for one in wanted]
         positions = np.concatenate([np.atleast_1d(np.asarray(one, np.int64)) for one in wanted])
+        samples = iter(self.mix.read(positions))
+        packs = [[next(samples) for _ in range(count)] for count in counts]
+        return self.collate(
+            [pack[0] if isinstance(one, int) else pack for one, pack in zip(wanted, packs, strict=True)]
+        )
+
+
+class _Prepared(Dataset[Any]):
+    """Makes what it is told to. A refusal is handed on as a value: torch would lose what it says."""
+
+    def __init__(self, prepare: Callable[[Any], Any]) -> None:
+        self._prepare = prepare
+
+    def __getitems__(self, wanted: Any) -> Any:
         try:
-            samples = iter(self._mix.read(positions))
+            return self._prepare(wanted)
         except Refusal as refusal:
             return refusal
-        packs = [[next(samples) for _ in range(count)] for count in counts]
-        return [pack[0] if isinstance(one, int) else pack for one, pack in zip(wanted, packs, strict=True)]
 
 
 class _Once:
     """A batch sampler that has its batches already."""
 
-    def __init__(self, batches: Iterator[Wanted]) -> None:
+    def __init__(self, batches: Iterable[Any]) -> None:
         self._batches = batches
 
-    def __iter__(self) -> Iterator[Wanted]:
-        return self._batches
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._batches)
 
 
-@dataclass(frozen=True)
-class _Collated:
-    """The caller's function, unless there is a refusal instead of samples."""
-
-    collate: Collate
-
-    def __call__(self, found: list[Any] | Refusal) -> Any:
-        return found if isinstance(found, Refusal) else self.collate(found)
+def _as_it_is(made: Any) -> Any:
+    """What a worker made is a batch already."""
+    return made

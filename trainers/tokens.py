@@ -6,6 +6,7 @@ all its characters lie in one learned span.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -71,6 +72,10 @@ class Tokens:
 
     def __len__(self) -> int:
         return int(self._tokenizer.get_vocab_size())
+
+    def fingerprint(self) -> str:
+        """sha256 of all that decides what a text becomes."""
+        return hashlib.sha256(self._tokenizer.to_str().encode()).hexdigest()
 
     def single(self, text: str) -> int:
         """The id of a text that must be one token, such as the mark that ends an answer."""

@@ -6,19 +6,17 @@ samples alone. Nothing is visible before everything is there, and what is there 
 
 from __future__ import annotations
 
+import contextlib
 import json
-import logging
-import math
 import platform
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from torch import nn
+from torch import Tensor
 
 from registry.checkpoint import CHECKPOINT
 from registry.errors import Refusal
@@ -28,71 +26,96 @@ from registry.trial import Runtime, Settings, Stage
 from trainers import chat_jinja
 from trainers.chat import template
 from trainers.features import Features
-from trainers.forward import Network
-from trainers.loader import Corpus, Step, load_corpus
+from trainers.feed import Feed
+from trainers.forward import Network, Way
+from trainers.loader import Corpus, load_corpus
+from trainers.loop import Logged, Loop, Tell
 from trainers.lora import LORA, merge_lora, save_lora
-from trainers.model import Checkpoint, parameters_of, save_checkpoint
+from trainers.model import Checkpoint, save_checkpoint
+from trainers.parallel import ALONE, Team, device_of, whole_state
 from trainers.prepare import prepare
 from trainers.requests import TrainRequest
+from trainers.resume import FOLDER as STATES
+from trainers.resume import States
+from trainers.tracking import FOLDER as TRACKING
+from trainers.tracking import Run
 from trainers.workshop import Workshop, check_base
-
-logger = logging.getLogger(__name__)
-
-Event = dict[str, Any]
-Tell = Callable[[Event], None]
 
 LOG = "log.jsonl"
 SETTINGS = "settings.json"
 
 
-@dataclass(frozen=True)
-class Logged:
-    """One line of ``log.jsonl``: no times, so that equal runs have equal logs."""
-
-    step: int
-    loss: float
-    rate: float
-    """Share of the peak learning rates."""
-    samples: int
-    tokens: int
-    learned: int
-
-
-def prepare_torch(runtime: Runtime) -> None:
-    """Fix what would make equal runs differ."""
-    if runtime.device != "cpu":
-        raise Refusal(f"device '{runtime.device}'", "is not supported by this trainer", "set device to 'cpu'")
+def prepare_torch(runtime: Runtime) -> torch.device:
+    """Fix what would make equal runs differ; the device to compute on."""
+    device = device_of(runtime)
     torch.set_num_threads(runtime.threads)
-    torch.use_deterministic_algorithms(True)
+    # On a GPU the exact kernels cost too much; there equal runs are equal up to rounding.
+    torch.use_deterministic_algorithms(device.type == "cpu")
     # Every place of every tensor made here is written before it is read; filling them first costs a tenth of a step.
     # torch puts an object in this module's place, which the checker does not see
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    return device
 
 
-def train(workshop: Workshop, request: TrainRequest, tell: Tell) -> tuple[Path, bool]:
-    """Run a trial unless it is there. ``(folder, whether it was there)``; Refusal for whatever does not fit."""
+def train(workshop: Workshop, request: TrainRequest, tell: Tell, team: Team = ALONE) -> tuple[Path, bool]:
+    """Run a trial unless it is there. ``(folder, whether it was there)``; Refusal for whatever does not fit.
+
+    Of many processes each calls this with its place in the ``team``; the leader writes and tells.
+    """
     home, settings = Home(Path(request.home)), request.settings
-    found = home.find("trials", settings.digest())
-    if found is not None:
-        return found, True
-    started = _Clock()
+    found = team.agree(str(home.find("trials", settings.digest()) or "") if team.leads else None)
+    if found:
+        return Path(found), True
+    started = Clock()
     prepare_torch(request.runtime)
     reader = MixReader(home, request.mix)
     if reader.info.content_digest != settings.mix:
         what = f"has content {reader.info.content_digest[:12]}, the settings ask for {settings.mix[:12]}"
         raise Refusal(f"mix '{request.mix}'", what, "build the mix again, or plan the trial again")
+    if settings.stage.lora is not None and request.runtime.parallel not in ("none", "ddp"):
+        what = f"are not shared among processes by '{request.runtime.parallel}'"
+        raise Refusal("low-rank adapters", what, "train them with --parallel ddp, or in one process")
+    way = way_of(request.runtime, settings.stage, team)
     start = _start_folder(home, settings, Path(request.base))
-    loaded = workshop.checkpoint(start, own=settings.stage.lora is not None)
-    checkpoint, frozen = prepare(loaded, settings.stage, settings.seed)
+    shared = way.whole and way.device.type == "cpu" and settings.stage.lora is None
+    checkpoint, frozen = prepare(workshop.checkpoint(start, own=not shared), settings.stage, settings.seed)
     corpus = load_corpus(reader, settings.stage, settings.seed, workshop.tokens(checkpoint))
     folder = home.folder("trials", request.name, settings.digest())
-    with home.making(folder, _record(request.name, settings, corpus)) as work:
+    with _making(home, folder, _record(request.name, settings, corpus), team) as work:
+        if work is None:
+            return folder, True
         features = Features(checkpoint, workshop.store(home).read, workshop.pictures)
-        network = Network(checkpoint, features, settings.stage.precision)
-        log = list(run_stage(network, corpus, request.runtime, tell))
-        _write_trial(work, settings, checkpoint, frozen, log)
-        (work / COST).write_bytes(dump_json(started.cost(corpus)))
+        states = States(work / STATES, team)
+        feed = Feed(corpus, home, checkpoint.pictures if request.runtime.workers else None)
+        run = Run(folder.name, home.path / TRACKING / folder.name, settings.model_dump(mode="json"))
+        loop = Loop(Network(checkpoint, features, way), feed, request.runtime, tell, team, states, run)
+        log = list(loop.run())
+        weights = whole_state(checkpoint.model, team)
+        if team.leads:
+            _write_trial(work, settings, checkpoint, frozen, log, weights)
+            (work / COST).write_bytes(dump_json(started.cost(corpus)))
+            states.leave()
     return folder, False
+
+
+def way_of(runtime: Runtime, stage: Stage, team: Team) -> Way:
+    """How the model of a stage is computed."""
+    whole = team.size == 1 and not runtime.recompute and not runtime.compile
+    return Way(stage.precision, team.device, whole, stage.capacity if runtime.compile else 0)
+
+
+@contextlib.contextmanager
+def _making(home: Home, folder: Path, record: Record, team: Team) -> Iterator[Path | None]:
+    """The folder that is being made, with what a killed run left in it; None where another run has finished it."""
+    if not team.leads:
+        found: str = team.agree(None)
+        yield Path(found) if found else None
+        team.wait()
+        return
+    with home.continuing(folder, record) as work:
+        team.agree(str(work or ""))
+        yield work
+    team.wait()
 
 
 def _start_folder(home: Home, settings: Settings, base: Path) -> Path:
@@ -105,69 +128,6 @@ def _start_folder(home: Home, settings: Settings, base: Path) -> Path:
         way = "train the first stage, then run this again"
         raise Refusal(f"trial {settings.init[:12]}", "is the start of this one but not there", way)
     return found / CHECKPOINT
-
-
-def run_stage(network: Network, corpus: Corpus, runtime: Runtime, tell: Tell) -> Iterator[Logged]:
-    """Train ``network`` in place, step by step."""
-    stage = corpus.stage
-    plan = corpus.steps()
-    optimizer, learning = make_optimizer(network.checkpoint.model, stage)
-    clock = _Clock()
-    samples = 0
-    for number, rows in enumerate(plan):
-        step = corpus.batch(rows, by_length=network.lean)
-        rate = learning_rate(number, len(plan), stage.warmup_ratio)
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * rate
-        loss = _one_step(network, step, optimizer, learning, stage)
-        if not math.isfinite(loss):
-            way = "lower the learning rates, or look at the samples of this step"
-            raise Refusal(f"stage {stage.name}, step {number + 1}", f"the loss is {loss}", way)
-        samples += step.samples
-        if (number + 1) % runtime.log_every == 0 or number + 1 == len(plan):
-            speed = samples / max(clock.wall(), 1e-9)
-            progress = {"step": number + 1, "steps": len(plan), "loss": loss, "samples_per_second": round(speed, 1)}
-            tell({"event": "progress", **progress})
-        yield Logged(number + 1, loss, rate, step.samples, len(step.ids), step.learned)
-
-
-def _one_step(
-    network: Network, step: Step, optimizer: torch.optim.Optimizer, learning: list[nn.Parameter], stage: Stage
-) -> float:
-    """Forward, backward, update; the loss."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=stage.precision == "bf16"):
-        loss = network.loss(step)
-    torch.autograd.backward(loss)
-    torch.nn.utils.clip_grad_norm_(learning, stage.clip_norm)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return float(loss.detach())
-
-
-def make_optimizer(model: nn.Module, stage: Stage) -> tuple[torch.optim.AdamW, list[nn.Parameter]]:
-    """AdamW with a peak rate for each module; vectors (norms, biases) do not decay. And all parameters that learn."""
-    groups: list[dict[str, Any]] = []
-    for module in stage.trains:
-        named = [parameter for _, parameter in parameters_of(model, module) if parameter.requires_grad]
-        if not stage.weight_decay:  # one group is updated faster than two
-            groups.append({"params": named, "peak": stage.lr[module], "weight_decay": 0.0})
-            continue
-        for decays in (True, False):
-            chosen = [parameter for parameter in named if (parameter.ndim >= 2) == decays]
-            decay = stage.weight_decay if decays else 0.0
-            groups.append({"params": chosen, "peak": stage.lr[module], "weight_decay": decay})
-    if not groups:
-        raise Refusal(f"stage {stage.name}", "trains nothing", "name vision, adapter or llm in 'trains'")
-    optimizer = torch.optim.AdamW(groups, lr=0.0, betas=stage.betas, fused=True)
-    return optimizer, [parameter for group in groups for parameter in group["params"]]
-
-
-def learning_rate(step: int, steps: int, warmup_ratio: float) -> float:
-    """Share of the peak rate at ``step`` (from 0): linear warm-up, then half a cosine down to zero at the end."""
-    warmup = math.ceil(steps * warmup_ratio)
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
 
 
 def _record(name: str, settings: Settings, corpus: Corpus) -> Record:
@@ -189,7 +149,12 @@ def _record(name: str, settings: Settings, corpus: Corpus) -> Record:
 
 
 def _write_trial(
-    work: Path, settings: Settings, checkpoint: Checkpoint, frozen: dict[str, Any], log: list[Logged]
+    work: Path,
+    settings: Settings,
+    checkpoint: Checkpoint,
+    frozen: dict[str, Any],
+    log: list[Logged],
+    weights: dict[str, Tensor] | None,
 ) -> None:
     lines = [json.dumps(vars(line), sort_keys=True) for line in log]
     (work / LOG).write_text("\n".join(lines) + "\n")
@@ -197,27 +162,26 @@ def _write_trial(
     if checkpoint.lora is not None:
         save_lora(checkpoint, work / LORA, settings.base)
         merge_lora(checkpoint)
-    save_checkpoint(checkpoint, work / CHECKPOINT)
+        weights = None  # those of the plain model that this leaves
+    save_checkpoint(checkpoint, work / CHECKPOINT, weights=weights)
     asks = chat_jinja.jinja(template(settings.stage.template))
     if asks is not None:
         (work / CHECKPOINT / chat_jinja.FILE).write_text(asks)
 
 
-class _Clock:
+class Clock:
     """CPU and wall seconds since it was made."""
 
     def __init__(self) -> None:
         self._cpu, self._wall = time.process_time(), time.monotonic()
 
-    def wall(self) -> float:
-        return time.monotonic() - self._wall
-
     def cost(self, corpus: Corpus) -> dict[str, Any]:
+        """What ``cost.json`` says."""
         cpu = time.process_time() - self._cpu
         samples = len(corpus.samples) * corpus.stage.epochs
         return {
             "cpu_seconds": round(cpu, 3),
-            "wall_seconds": round(self.wall(), 3),
+            "wall_seconds": round(time.monotonic() - self._wall, 3),
             "samples": samples,
             "samples_per_cpu_second": round(samples / max(cpu, 1e-9), 1),
             "machine": platform.machine(),

@@ -15,8 +15,8 @@ from registry.identity import file_digest
 from registry.images import ImageStore
 from registry.store import Home
 from trainers.features import PictureCache
-from trainers.loader import TokenCache
 from trainers.model import Checkpoint, load_checkpoint
+from trainers.token_cache import TokenCache
 
 Thing = TypeVar("Thing")
 

@@ -29,12 +29,12 @@ KNOCK_SECONDS = 10.0
 
 @contextlib.contextmanager
 def crew(function: Function[Any], place: Place) -> Iterator[RayCrew]:
-    """Plain Ray tasks of one processor each."""
+    """Plain Ray tasks."""
     assert place.home is not None, "every node must see the data home, so it must be named"
     ray = _library(place)
     # Ray tells of dead workers on stdout, where nothing but the command's result may stand.
     with contextlib.redirect_stdout(sys.stderr), _session(ray, place), ticket(place.home) as checked:
-        tasks = RayCrew(ray, function, checked, place.workers)
+        tasks = RayCrew(ray, function, checked, place)
         try:
             yield tasks
         finally:
@@ -44,13 +44,14 @@ def crew(function: Function[Any], place: Place) -> Iterator[RayCrew]:
 class RayCrew:
     """Tasks under way in a Ray that is connected."""
 
-    def __init__(self, ray: ModuleType, function: Function[Any], checked: Ticket, workers: int) -> None:
+    def __init__(self, ray: ModuleType, function: Function[Any], checked: Ticket, place: Place) -> None:
         self._ray = ray
         self._function = function
         self._ticket = checked
-        self._workers = workers
+        self._workers = place.workers
         # Spread: files lie on a shared disk, so no node is nearer to them than another.
-        options = ray.remote(num_cpus=1, max_retries=0, scheduling_strategy="SPREAD")
+        needs = {"num_cpus": place.processors, "num_gpus": place.gpus}
+        options = ray.remote(**needs, max_retries=0, scheduling_strategy="SPREAD")
         self._attempt = options(attempt)
         self._running: dict[Any, int] = {}
 
@@ -105,7 +106,7 @@ def _connect(ray: ModuleType, place: Place) -> None:
     quiet = {"log_to_driver": False, "configure_logging": False}
     if place.address is None:
         # "local" rather than nothing: nothing would join whatever Ray runs on this machine already.
-        size = {"num_cpus": place.workers or processors(), "object_store_memory": STORE_BYTES}
+        size = {"num_cpus": place.workers * place.processors or processors(), "object_store_memory": STORE_BYTES}
         ray.init(address="local", include_dashboard=False, **size, **quiet)
         return
     try:

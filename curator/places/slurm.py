@@ -77,7 +77,8 @@ class SlurmCrew:
         self._executor.update_parameters(
             name="vlm-curator",
             timeout_min=DAY_MINUTES,
-            cpus_per_task=1,
+            cpus_per_task=place.processors,
+            **({"slurm_gpus_per_node": place.gpus} if place.gpus and not self._here else {}),
             stderr_to_stdout=True,
             slurm_array_parallelism=self._workers,
         )

@@ -57,7 +57,7 @@ def draw_for_page(decision: Decision, titles: Titles) -> dict[str, Drawing]:
     }
     with own_settings():
         return {
-            name: Drawing(words, _inline(_svg(draw(decision, titles, ON_PAGE)), name))
+            name: Drawing(words, _inline(svg(draw(decision, titles, ON_PAGE)), name))
             for name, (words, draw) in plans.items()
         }
 
@@ -69,7 +69,7 @@ def draw_files(decision: Decision, titles: Titles) -> dict[str, bytes]:
     with own_settings():
         for name, draw in plans.items():
             figure = draw(decision, titles, PRINTED)
-            files |= {f"{name}.svg": _svg(figure).encode(), f"{name}.png": png(figure, PRINTED["sheet"])}
+            files |= {f"{name}.svg": svg(figure).encode(), f"{name}.png": png(figure, PRINTED["sheet"])}
     return files
 
 
@@ -254,7 +254,7 @@ def radar_of_run(scores: Mapping[str, float], titles: Titles) -> Drawing:
     told = listed([f"{titles[name]} {score(value)}" for name, value in scores.items()])
     with own_settings():
         figure = radar_of([RadarLine("", scores, "kept", "-", "o")], titles, ON_PAGE, filled=scores)
-        return Drawing(f"Scores: {told}.", _inline(_svg(figure), "radar"))
+        return Drawing(f"Scores: {told}.", _inline(svg(figure), "radar"))
 
 
 def _outcomes(decision: Decision) -> list[tuple[str, MixOutcome, str, Any, str]]:
@@ -331,7 +331,8 @@ def _quiet(axes: Axes, skin: Skin) -> None:
     axes.tick_params(length=0, colors=skin["muted"], labelsize=9)
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """A figure as a page of its own; equal figures give equal text."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     return buffer.getvalue().decode().replace("'DejaVu Sans'", FONTS)

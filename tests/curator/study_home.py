@@ -52,7 +52,8 @@ def score(home, request):
     version = load_benchmark(request["benchmark"]).VERSION
     found = BenchmarkScore(benchmark=request["benchmark"], version=version, rules=request["rules"], table_digest=table,
                            score=value, items={"one": value / 100}, questions=1)
-    path = score_path(trial, request["benchmark"], version, request["rules"], table, Replying(request["max_new_tokens"]))
+    asked = (request["benchmark"], version, request["rules"], table, Replying(request["max_new_tokens"]))
+    path = score_path(trial, *asked)
     write_aside(path, dump_json(found.model_dump(mode="json")))
     return {"folder": request["trial"], "score": value, "cached": False}
 

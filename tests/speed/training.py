@@ -28,12 +28,14 @@ from trainers.chat import template
 from trainers.features import Features
 from trainers.forward import Network
 from trainers.generate import replies
-from trainers.loader import IGNORED, Corpus, Step, TokenCache, load_corpus
+from trainers.loader import IGNORED, Corpus, Step, load_corpus
+from trainers.loop import make_optimizer
 from trainers.model import Checkpoint, freeze
 from trainers.requests import BaseSettings, BaseStage, Shape
 from trainers.serve import keep_memory
 from trainers.sharing import Prompt
-from trainers.train import make_optimizer, prepare_torch
+from trainers.token_cache import TokenCache
+from trainers.train import prepare_torch
 from trainers.workshop import Workshop
 
 LIMIT = 1.25

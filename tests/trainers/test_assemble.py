@@ -32,8 +32,9 @@ from tests.trainers.toy import files_of
 from trainers import assemble as module
 from trainers.assemble import assemble, read_parts, write_checkpoint
 from trainers.chat import template
+from trainers.features import normalised
 from trainers.model import load_checkpoint
-from trainers.picture import normalise, square
+from trainers.picture import square
 from trainers.requests import AssembleRequest
 from trainers.tokenizer_check import check_tokenizer
 
@@ -99,7 +100,7 @@ def test_plain_transformers_reads_it_and_the_parts_say_the_same(
     check_tokenizer(ours.tokens, form)
     (encoded,) = ours.tokens.encode_prompts([text], ours.image_tokens)
     assert inputs["input_ids"][0].tolist() == encoded.ids.tolist()
-    pixels = torch.from_numpy(normalise([square(data(picture), ours.pictures, "x")], ours.pictures))
+    pixels = normalised(torch.tensor(square(data(picture), ours.pictures, "x")[None]), ours.pictures)
     assert torch.allclose(inputs["pixel_values"], pixels, atol=1e-5)
     plain, report = LlavaForConditionalGeneration.from_pretrained(out, output_loading_info=True)
     assert not report["missing_keys"]

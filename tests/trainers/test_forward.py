@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +11,15 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaModel
 
+from registry.trial import Runtime
 from tests.trainers.conftest import Toy
 from tests.trainers.toy import stage
 from trainers import lean
-from trainers.forward import Network, block_mask
+from trainers.forward import Network, Way
 from trainers.loader import Corpus, Step, make_step
-from trainers.model import Checkpoint
+from trainers.model import Checkpoint, freeze, load_checkpoint
+from trainers.parallel import ALONE, spread
+from trainers.train import way_of
 
 TOLERANCE = 1e-5
 EVERYTHING = ("vision", "adapter", "llm")
@@ -89,11 +93,12 @@ def test_our_logits_are_those_of_the_whole_transformers_model(toy: Toy) -> None:
 
 
 def _pixels(toy: Toy, checkpoint: Checkpoint, images: list[str]) -> Tensor:
-    from trainers.picture import normalise, square
+    from trainers.features import normalised
+    from trainers.picture import square
 
     store = toy.workshop.store(toy.home)
     squares = [square(store.read(image), checkpoint.pictures, image) for image in images]
-    return torch.from_numpy(normalise(squares, checkpoint.pictures))
+    return normalised(torch.from_numpy(np.stack(squares)), checkpoint.pictures)
 
 
 @pytest.mark.parametrize("kind", ["lean", "rows"])
@@ -193,9 +198,36 @@ def test_what_the_lean_layers_do_not_compute_goes_through_transformers(change: d
     assert not lean.supports(LlamaConfig(**{**settings, **change}))
 
 
-def test_the_mask_of_a_packed_row() -> None:
-    allowed = block_mask(torch.tensor([2, 1]), 4) == 0
-    assert allowed.int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # the compiler looks
+def test_recomputed_and_compiled_layers_give_the_same(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled by a backend that traces as the real one does, and generates no code: that takes a minute."""
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    found = []
+    for runtime in (Runtime(recompute=True), Runtime(recompute=True, compile=True)):
+        checkpoint = load_checkpoint(toy.base)
+        freeze(checkpoint, ["vision", "adapter", "llm"])
+        corpus = toy.corpus(checkpoint)
+        network = Network(checkpoint, toy.network(checkpoint).features, way_of(runtime, corpus.stage, ALONE))
+        objective = spread(network, runtime, ALONE)
+        step = corpus.batch(corpus.steps()[0])
+        torch.autograd.backward(objective(step, step.learned, False))
+        found.append(gradients(checkpoint))
+    plain = toy.network(toy.checkpoint(EVERYTHING), "rows of transformers")
+    _, expected = loss_and_gradients(plain, [step])
+    assert_close(found[0], expected)
+    assert_close(found[1], expected)
+
+
+def test_rows_filled_up_to_one_shape_give_the_same_loss(toy: Toy) -> None:
+    checkpoint = toy.checkpoint(EVERYTHING)
+    corpus = toy.corpus(checkpoint)
+    step = corpus.batch(corpus.steps()[0])
+    found = []
+    for capacity in (0, corpus.stage.capacity):
+        network = Network(checkpoint, toy.network(checkpoint).features, Way(whole=False, capacity=capacity))
+        found.append(loss_and_gradients(network, [step]))
+    assert found[0][0] == pytest.approx(found[1][0], abs=TOLERANCE)
+    assert_close(found[1][1], found[0][1])
 
 
 def test_a_step_of_one_sample_needs_no_mask(toy: Toy) -> None:

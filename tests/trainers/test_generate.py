@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,10 +14,11 @@ from tests.trainers.conftest import Toy
 from tests.trainers.toy import talk
 from trainers import generate
 from trainers.chat import template
+from trainers.features import normalised
 from trainers.forward import Network
 from trainers.generate import replies
 from trainers.model import Checkpoint
-from trainers.picture import normalise, square
+from trainers.picture import square
 from trainers.reading import Reader
 from trainers.sharing import Prompt
 
@@ -81,7 +83,7 @@ def of_transformers(toy: Toy, checkpoint: Checkpoint, prompt: Prompt, most: int 
     squares = [square(store.read(image), checkpoint.pictures, image) for image in prompt.images]
     out: list[int] = checkpoint.model.generate(
         input_ids=torch.from_numpy(prompt.tokens.ids).long()[None],
-        pixel_values=torch.from_numpy(normalise(squares, checkpoint.pictures)),
+        pixel_values=normalised(torch.from_numpy(np.stack(squares)), checkpoint.pictures),
         max_new_tokens=most,
         do_sample=False,
         eos_token_id=1,
@@ -153,7 +155,7 @@ def test_the_likeliest_letter_is_chosen(toy: Toy) -> None:
         squares = [square(toy.workshop.store(toy.home).read(prompt.images[0]), checkpoint.pictures, "")]
         ids = torch.from_numpy(prompt.tokens.ids).long()[None]
         with torch.no_grad():
-            pixels = torch.from_numpy(normalise(squares, checkpoint.pictures))
+            pixels = normalised(torch.from_numpy(np.stack(squares)), checkpoint.pictures)
             logits = checkpoint.model(input_ids=ids, pixel_values=pixels).logits[0, -1]
         assert reply == [max(letters, key=lambda letter: float(logits[letter]))]
     assert len({tuple(reply) for reply in found}) > 1

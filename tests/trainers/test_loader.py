@@ -12,7 +12,8 @@ from registry.mix import MixReader
 from registry.sample import make_message
 from tests.trainers.conftest import Toy
 from tests.trainers.toy import make_mix, stage, talk
-from trainers.loader import IGNORED, Corpus, load_corpus
+from trainers.loader import IGNORED, TOO_LONG, TOO_MANY_PICTURES, Corpus, load_corpus
+from trainers.packing import pack
 from trainers.tokens import Tokens
 
 
@@ -78,17 +79,19 @@ def test_too_long_samples_are_left_out_and_counted(toy: Toy) -> None:
     long = [make_message("user", "red " * 200), make_message("assistant", "yes")]
     mix, _ = make_mix(toy.home, "long", list(range(40)), [long])
     corpus = load(toy, mix)
-    assert corpus.too_long == 1
+    assert corpus.rejected == {TOO_LONG: 1}
     assert len(corpus.samples) == 40
 
 
 def test_too_many_too_long_samples_are_refused(toy: Toy) -> None:
     long = [[make_message("user", f"red {number} " * 200), make_message("assistant", "yes")] for number in range(3)]
     mix, _ = make_mix(toy.home, "longer", list(range(27)), long)
-    with pytest.raises(Refusal, match=r"3 of 30 samples \(10.0%\) are longer than a row of 160 tokens") as refusal:
+    with pytest.raises(
+        Refusal, match=r"3 of 30 samples \(10.0%\) do not fit into a row: 3 are longer than its 160 tokens"
+    ) as refusal:
         load(toy, mix)
     assert "too_long_limit" in refusal.value.way_out
-    assert load(toy, mix, too_long_limit=0.1).too_long == 3
+    assert load(toy, mix, too_long_limit=0.1).rejected == {TOO_LONG: 3}
 
 
 def test_a_mix_of_only_too_long_samples_is_refused_whatever_the_limit(toy: Toy) -> None:
@@ -101,7 +104,7 @@ def test_samples_with_nothing_to_learn_are_left_out_and_counted_up_to_a_limit(to
     silent = [[make_message("user", f"red {number}")] for number in range(3)]
     mix, _ = make_mix(toy.home, "silent", list(range(27)), silent)
     corpus = load(toy, mix, unsupervised_limit=0.1)
-    assert (corpus.unsupervised, len(corpus.samples)) == (3, 27)
+    assert len(corpus.samples) == 27
     assert corpus.rejected == {"nothing to learn": 3}
     assert all(sample.learned.any() for sample in corpus.samples)
     with pytest.raises(Refusal, match=r"3 of 30 samples \(10.0%\) have no token to learn") as refusal:
@@ -142,3 +145,48 @@ def test_the_first_stage_learns_captions_only(toy: Toy) -> None:
     for sample in corpus.samples:
         assert sample.ids[:4].tolist() == [2, 2, 2, 2]
         assert sample.learned.tolist() == [False] * 4 + [True] * (len(sample) - 4)
+
+
+def test_rows_hold_no_more_pictures_than_they_may(toy: Toy) -> None:
+    free, bound = load(toy, toy.mix[0]), load(toy, toy.mix[0], images_per_row=2)
+
+    def most(corpus: Corpus) -> int:
+        return max(int(corpus.pictures[row].sum()) for rows in corpus.steps() for row in rows)
+
+    assert most(free) > 2
+    assert most(bound) == 2
+    numbers = np.concatenate([row for rows in bound.steps() for row in rows])
+    assert sorted(numbers) == list(range(240))
+
+
+def test_a_sample_of_more_pictures_than_a_row_may_hold_is_left_out_and_counted(toy: Toy) -> None:
+    mix, _ = make_mix(toy.home, "albums", list(range(40)), pictured=[3])
+    assert load(toy, mix).rejected == {}
+    corpus = load(toy, mix, images_per_row=2)
+    assert corpus.rejected == {TOO_MANY_PICTURES: 1}
+    assert len(corpus.samples) == 40
+    with pytest.raises(Refusal, match=r"1 of 41 samples .* do not fit into a row: 1 are of more than 2 pictures"):
+        load(toy, mix, images_per_row=2, too_long_limit=0.01)
+
+
+def test_looking_at_the_whole_mix_fills_rows_better(toy: Toy) -> None:
+    mix, _ = make_mix(toy.home, "many", list(range(1500)))
+    rows = {}
+    for packing in ("nearby", "whole"):
+        corpus = load(toy, mix, packing=packing, capacity=200)
+        plan = corpus.steps()
+        rows[packing] = [row.tolist() for step in plan for row in step]
+        assert sorted(number for row in rows[packing] for number in row) == list(range(1500))
+        assert len(plan) == -(-len(rows[packing]) // 2)
+    assert len(rows["whole"]) <= len(rows["nearby"])
+    assert rows["whole"] == [row.tolist() for row in pack(corpus.lengths, 200)]
+    assert rows["nearby"] == [row.tolist() for row in pack(corpus.lengths, 200, 256)]
+
+
+def test_a_plan_can_be_sliced(toy: Toy) -> None:
+    plan = load(toy, toy.mix[0], epochs=2).steps()
+    everything = list(plan)
+    for found, expected in ((plan[3:], everything[3:]), (plan[:-1], everything[:-1]), ([plan[-1]], everything[-1:])):
+        assert [[row.tolist() for row in rows] for rows in found] == [[r.tolist() for r in rows] for rows in expected]
+    with pytest.raises(IndexError):
+        plan[len(plan)]

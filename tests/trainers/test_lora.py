@@ -16,10 +16,11 @@ from registry.store import read_record
 from registry.trial import Lora, Stage
 from tests.trainers.conftest import Toy
 from tests.trainers.toy import files_of, ignore, stage, train_request
+from trainers.loop import make_optimizer
 from trainers.lora import LORA, add_lora, merge_lora
 from trainers.model import is_added, load_checkpoint, module_of
 from trainers.prepare import prepare
-from trainers.train import make_optimizer, train
+from trainers.train import train
 from trainers.workshop import Workshop
 
 SETTINGS = Lora(r=4, alpha=8, dropout=0.1)

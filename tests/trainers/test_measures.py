@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -36,10 +37,11 @@ from tests.trainers.measured import Row, columns_of, make_rows, measured, noise,
 from trainers import measure as measure_module
 from trainers.chat import template
 from trainers.dual_encoder import DualEncoder
+from trainers.features import normalised
 from trainers.losses import Reader
 from trainers.measure import Sample, Tools
 from trainers.model import Checkpoint, load_checkpoint
-from trainers.picture import normalise, square
+from trainers.picture import square
 from trainers.workshop import Workshop
 
 COUNT = 30
@@ -112,7 +114,7 @@ def plain_loss(world: World, model: Any, row: Row, pictures: bool = True) -> flo
     ids = torch.from_numpy(encoded.ids).long()
     labels = ids.masked_fill(~torch.from_numpy(encoded.learned), -100)
     squares = [square(world.store.read(image), checkpoint.pictures, "test") for image in images]
-    shown = {"pixel_values": torch.from_numpy(normalise(squares, checkpoint.pictures))} if squares else {}
+    shown = {"pixel_values": normalised(torch.from_numpy(np.stack(squares)), checkpoint.pictures)} if squares else {}
     return float(model(input_ids=ids[None], labels=labels[None], **shown).loss)
 
 

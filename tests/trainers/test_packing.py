@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainers.packing import Indices, fill, pack
+from trainers.packing import Indices, fill, pack, with_picture_limit
 
 NEARBY = 256
 
@@ -113,3 +113,25 @@ def test_an_added_sample_changes_only_what_is_near_it() -> None:
 
 def _order(lengths: list[int]) -> list[int]:
     return [int(number) for row in pack(lengths, 640, NEARBY) for number in row]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 400), st.integers(0, 9)), min_size=1, max_size=200),
+    st.integers(400, 900),
+    st.integers(9, 50),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_limit_of_pictures_is_kept_by_rows(samples: list[tuple[int, int]], capacity: int, most: int) -> None:
+    lengths, pictures = (np.array(column) for column in zip(*samples, strict=True))
+    sizes = with_picture_limit(lengths, pictures, capacity, most)
+    assert (sizes >= lengths).all()
+    rows = pack(sizes, capacity)
+    assert sorted(np.concatenate(rows)) == list(range(len(samples)))
+    assert all(pictures[row].sum() <= most and lengths[row].sum() <= capacity for row in rows)
+
+
+def test_a_limit_is_reached_and_costs_nothing_where_pictures_take_as_much_anyway() -> None:
+    ones = np.ones(300, np.int64)
+    assert [len(row) for row in pack(with_picture_limit(ones, ones, 4096, 30), 4096)] == [30] * 10
+    lengths = 576 + np.arange(300)
+    assert np.array_equal(with_picture_limit(lengths, ones, 4096, 8), lengths)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from registry.errors import Refusal
-from trainers.picture import CLIP_MEAN, CLIP_STD, PREPROCESSOR, PictureSettings, normalise, square
+from trainers.features import normalised
+from trainers.picture import CLIP_MEAN, CLIP_STD, PREPROCESSOR, PictureSettings, square
 
 SETTINGS = PictureSettings(size=8)
 
@@ -36,7 +38,7 @@ def test_a_wide_picture_is_cut_to_its_middle_as_clip_does() -> None:
     theirs = CLIPImageProcessorPil(size={"shortest_edge": 8}, crop_size={"height": 8, "width": 8})
     for size in ((31, 17), (9, 40), (8, 8), (5, 3)):
         picture = Image.fromarray(np.random.default_rng(size[0]).integers(0, 256, (*size, 3), dtype=np.uint8))
-        ours = normalise([square(data(picture), crop, "x")], crop)
+        ours = normalised(torch.tensor(square(data(picture), crop, "x")[None]), crop).numpy()
         assert np.allclose(ours, theirs(picture, return_tensors="np")["pixel_values"], atol=1e-5)
 
 
@@ -54,10 +56,9 @@ def test_large_pictures_are_resized_and_clear_ones_stand_on_white() -> None:
 
 
 def test_normalised_pixels_are_clips() -> None:
-    pixels = np.zeros((1, 8, 8, 3), np.uint8)
-    found = normalise(list(pixels), SETTINGS)
+    found = normalised(torch.zeros(1, 8, 8, 3, dtype=torch.uint8), SETTINGS)
     assert found.shape == (1, 3, 8, 8)
-    assert np.allclose(found[0, :, 0, 0], [-m / s for m, s in zip(CLIP_MEAN, CLIP_STD, strict=True)])
+    assert np.allclose(found[0, :, 0, 0].numpy(), [-m / s for m, s in zip(CLIP_MEAN, CLIP_STD, strict=True)])
 
 
 @pytest.mark.parametrize("bad", [b"", b"no picture", data(Image.new("RGB", (40, 40)))[:60]])

@@ -18,9 +18,10 @@ from registry.errors import Refusal
 from registry.store import COST, read_record
 from tests.trainers.conftest import Toy
 from tests.trainers.toy import everything, files_of, ignore, make_mix, stage, train_request
+from trainers.loop import learning_rate, make_optimizer
 from trainers.model import module_of
 from trainers.requests import TrainRequest
-from trainers.train import LOG, learning_rate, make_optimizer, train
+from trainers.train import LOG, train
 from trainers.workshop import Workshop
 
 
@@ -70,13 +71,9 @@ def test_training_learns_and_says_how(toy: Toy) -> None:
     assert log[-1]["loss"] < log[0]["loss"]
     assert sum(line["samples"] for line in log) == 3 * 240
     assert [line["step"] for line in log] == list(range(1, len(log) + 1))
-    assert events[-1] | {"samples_per_second": 0} == {
-        "event": "progress",
-        "step": len(log),
-        "steps": len(log),
-        "loss": log[-1]["loss"],
-        "samples_per_second": 0,
-    }
+    told = {"event": "progress", "step": len(log), "steps": len(log), "loss": log[-1]["loss"], "seconds_left": 0.0}
+    assert told.items() <= events[-1].items()
+    assert {"samples_per_second", "tokens_per_second", "memory_bytes"} == events[-1].keys() - told.keys()
     record = read_record(folder)
     record.check_rows()
     assert (record.kind, record.rows_out) == ("trial", 240)
@@ -137,7 +134,7 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(toy: Toy, tmp_path: Pat
         (change(good, stage=stage(trains=[], lr={})), "trains nothing"),
         (change(good, stage=stage(lr={"adapter": 1e30, "llm": 1e30})), "the loss is nan"),
         (good.model_copy(update={"mix": "no-such"}), "not there"),
-        (good.model_copy(update={"runtime": good.runtime.model_copy(update={"device": "tpu"})}), "not supported"),
+        (good.model_copy(update={"runtime": good.runtime.model_copy(update={"device": "cuda"})}), "sees no GPU"),
     ]
     before = sorted(path.name for path in toy.home.stage("trials").glob("*"))
     for request, says in cases:
@@ -201,3 +198,23 @@ def test_each_module_has_its_own_rate_and_vectors_do_not_decay(toy: Toy) -> None
     assert all(p.ndim >= 2 for group in optimizer.param_groups if group["weight_decay"] for p in group["params"])
     assert len(learning) == len([p for p in checkpoint.model.parameters() if p.requires_grad])
     assert optimizer.defaults["betas"] == (0.9, 0.98)
+
+
+def test_workers_and_trackers_change_nothing_of_a_trial(toy: Toy) -> None:
+    pytest.importorskip("tensorboard")
+    request = train_request(toy.home, toy.base, toy.mix, "fed", seed=31, weighting="root", packing="whole")
+    folder, _ = train(toy.workshop, request, ignore)
+    first = files_of(folder)
+    (folder / "record.json").unlink()
+    runtime = request.runtime.model_copy(update={"workers": 2, "track": "tensorboard"})
+    again, _ = train(toy.workshop, request.model_copy(update={"runtime": runtime}), ignore)
+    assert files_of(again) == first
+    events = list((toy.home.path / "tracking" / folder.name).glob("events.*"))
+    assert len(events) == 1
+    assert b"tokens_per_second" in events[0].read_bytes()
+
+
+def test_the_weighting_is_part_of_what_a_trial_is(toy: Toy) -> None:
+    losses = {run(toy, "weighed", seed=33, weighting=way): way for way in ("token", "sample", "root")}
+    assert len(losses) == 3
+    assert len({log_of(folder)[0]["loss"] for folder in losses}) == 3

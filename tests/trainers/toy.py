@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,17 @@ def talk(number: int) -> tuple[list[Message], str | None]:
     return [make_message("user", "two plus three"), make_message("assistant", f"yes {colour}")], None
 
 
-def make_mix(home: Home, name: str, numbers: list[int], extra: list[list[Message]] | None = None) -> tuple[str, str]:
-    """``(folder name, content digest)`` of a mix of the toy samples ``numbers`` and of text-only ``extra`` ones."""
+def make_mix(
+    home: Home,
+    name: str,
+    numbers: list[int],
+    extra: list[list[Message]] | None = None,
+    pictured: Sequence[int] = (),
+) -> tuple[str, str]:
+    """``(folder name, content digest)`` of a mix of the toy samples ``numbers`` and of text-only ``extra`` ones.
+
+    ``pictured`` adds a sample for each of its numbers, with so many pictures.
+    """
     rows = []
     store = ImageStore(home)
     with store.writer() as writer:
@@ -66,6 +76,13 @@ def make_mix(home: Home, name: str, numbers: list[int], extra: list[list[Message
                 ref = writer.add(picture(colour, number=number))
                 images.append({"sha256": ref.sha256, "width": ref.width, "height": ref.height})
             rows.append(_row(name, number, messages, images))
+        for count in pictured:
+            refs = [writer.add(picture("red", number=place)) for place in range(count)]
+            shown: list[SampleImage] = [
+                {"sha256": ref.sha256, "width": ref.width, "height": ref.height} for ref in refs
+            ]
+            asks = [make_message("user", "Is it red?", count), make_message("assistant", "yes")]
+            rows.append(_row(name, 20_000 + count, asks, shown))
     rows += [_row(name, 10_000 + number, messages, []) for number, messages in enumerate(extra or [])]
     store.close()
     samples = home.folder("samples", f"{name}@1", digest([row["id"] for row in rows]))
