@@ -13,6 +13,10 @@ from curator.options import PathValue, dry_run_option, home_option, json_option,
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from curator.runner import Place
+    from curator.train import TrainPlan
+    from registry.store import Home
+
 
 HOW = (
     "device",
