@@ -42,6 +42,8 @@ class Evidence:
     study: Study
     fits: bool = False
     """Whether effects are fitted, which needs to know of noise whatever the rule."""
+    shares: bool = False
+    """Whether one mix stands on a side of every difference, so that they all have its noise in common."""
     outcomes: dict[Run, Outcome] = field(default_factory=dict)
     spent: int = 0
     """Trials that went to further seeds of undecided candidates."""
@@ -106,6 +108,7 @@ class Evidence:
     def _with(self, figure: str, group: Sequence[Differences]) -> PooledVariance | None:
         before = self._pooled[figure]
         own = [differences[figure] for differences in group]
+        own = _without_the_shared(own) if self.shares else own
         if before is None:
             return pooled_variance(own)
         return pooled_variance(own, math.sqrt(before.variance), before.degrees_of_freedom)
@@ -149,6 +152,7 @@ class Evidence:
         """Judge one candidate by the difference of two mixes."""
         ours = [self.outcomes[Run(contrast.having, seed)] for seed in seeds]
         decided = self.judged(contrast.member, self.estimates(contrast, seeds, group), family, contrast.how)
+        decided.wrong = decided.wrong if self._with(AVERAGE, group) else None
         decided.seeds = list(seeds)
         decided.against = self.outcomes[Run(contrast.lacking, seeds[0])].mix
         decided.trials = [one.trial for one in ours]
@@ -169,7 +173,7 @@ class Evidence:
             verdict=judgement.verdict,
             label=judgement.label,
             reason=judgement.reason,
-            wrong=judgement.wrong if self._pooled[AVERAGE] else None,
+            wrong=judgement.wrong,
             how=how,
             average=found[AVERAGE].effect(rule.confidence),
             benchmarks={name: found[name].effect(rule.confidence) for name in self.study.benchmarks},
@@ -209,6 +213,21 @@ def figures_of(study: Study) -> Figures:
             others = tuple(name for name in study.benchmarks if name not in left_out)
             figures[_average_without(left_out)] = others
     return figures
+
+
+def _without_the_shared(own: list[Sequence[float]]) -> list[Sequence[float]]:
+    """Differences whose pooled variance is right though they share the noise of one mix.
+
+    A seed's mean over the candidates holds the shared noise. What is left of a difference without it is the noise of
+    the other mix alone, which is taken to be half of the whole.
+    """
+    repeated = [values for values in own if len(values) > 1]
+    if len(repeated) < 2:
+        return own
+    seeds = range(min(map(len, repeated)))
+    means = [fmean([values[seed] for values in repeated]) for seed in seeds]
+    scale = math.sqrt(2 * len(repeated) / (len(repeated) - 1))
+    return [[(values[seed] - means[seed]) * scale for seed in seeds] for values in repeated]
 
 
 def _average_without(left_out: Sequence[str]) -> str:

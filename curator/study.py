@@ -97,7 +97,7 @@ class Outcome:
 
     def mean(self, benchmarks: Sequence[str]) -> float:
         """Mean of these benchmarks, guides or not."""
-        return fmean(self.scores[name] if name in self.scores else self.held_out[name] for name in benchmarks)
+        return fmean([self.scores[name] if name in self.scores else self.held_out[name] for name in benchmarks])
 
 
 Outcomes = Mapping[Run, Outcome]

@@ -139,9 +139,16 @@ def _benchmark_title(name: str) -> str:
 def rule_fields(rule: DecisionRule) -> list[tuple[str, str, str]]:
     """Name, value and meaning of every setting of the rule."""
     return [
-        (name.replace("_", " "), f"{getattr(rule, name):g}", field.description or "")
+        (name.replace("_", " "), _setting(getattr(rule, name)), field.description or "")
         for name, field in DecisionRule.model_fields.items()
     ]
+
+
+def _setting(value: Any) -> str:
+    """A setting of the rule as it is read: words, yes or no, a number, or no limit."""
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _render(**content: Any) -> str:
@@ -152,6 +159,7 @@ def _render(**content: Any) -> str:
     )
     for function in (wording.count, wording.score, wording.signed, wording.interval, wording.percent):
         environment.filters[function.__name__] = function
+    environment.filters["certainty"] = wording.certainty
     environment.filters |= {"duration": wording.duration, "plural": wording.plural, "listed": wording.listed}
     environment.filters["cell"] = _cell
     return environment.get_template(TEMPLATE).render(**content, **_fixed(content["decision"], content["titles"]))
@@ -165,6 +173,7 @@ def _fixed(decision: Decision, titles: dict[str, str]) -> dict[str, Any]:
         "summary": wording.summary(decision),
         "truth": wording.truth_sentence(decision),
         "versus_all": wording.versus_all(decision),
+        "found": wording.found_by(decision),
         "limits": wording.limits(decision, list(titles.values())),
         "style": style.replace("/* light */", theme.variables(theme.LIGHT)).replace(
             "/* dark */", theme.variables(theme.DARK)

@@ -20,7 +20,7 @@ TITLE = "racing: one seed for all, more for those near a threshold"
 
 def decide(study: Study) -> Strategy:
     """Yield waves of runs; return the finding."""
-    evidence = Evidence(study)
+    evidence = Evidence(study, shares=True)
     contrasts = [Contrast(member, (member.name,), ()) for member in study.candidates]
     first = 1 if evidence.calibrated or study.rule.by == "paper" else 2
     finding = Finding(path=[Step(None, ())])

@@ -18,7 +18,7 @@ TITLE = "leave one out: what each candidate is worth to all others together"
 
 def decide(study: Study) -> Strategy:
     """Yield waves of runs; return the finding."""
-    evidence = Evidence(study)
+    evidence = Evidence(study, shares=True)
     refuse_amounts(study, "leave_one_out")
     everything = study.everything
     contrasts = [
