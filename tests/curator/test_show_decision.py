@@ -219,11 +219,15 @@ def test_a_plan_says_how_many_trials_and_what_they_cost(capsys: pytest.CaptureFi
     shown = capsys.readouterr().out.splitlines()
     assert shown[2].split() == ["demo-magnets", "science", "1,024"]
     assert shown[-3:] == [
-        "strategy halving: about 8 trials (6 to 12) in 3 waves, 14,336 samples trained; "
-        "1 of the 4 of baseline and everything are there already",
+        (
+            "strategy halving: about 8 trials (6 to 12) in 3 waves, 14,336 samples trained; "
+            "1 of the 4 of baseline and everything are there already"
+        ),
         "1 categories, 2 seeds each, up to 4 where undecided",
-        "at the pace of this home's trials: 30.0 min with these workers, 4.0 h of CPU, 2.0 h of trainers "
-        "(of GPUs, where each has one)",
+        (
+            "at the pace of this home's trials: 30.0 min with these workers, 4.0 h of CPU, 2.0 h of trainers "
+            "(of GPUs, where each has one)"
+        ),
     ]
 
 

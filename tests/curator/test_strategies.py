@@ -1,4 +1,4 @@
-"""What every strategy promises, and what each does in its own way; outcomes are made up, so a test is the laboratory."""
+"""What every strategy promises, and what each does in its own way. Outcomes are made up: a test is the laboratory."""
 
 from __future__ import annotations
 

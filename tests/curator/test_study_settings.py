@@ -1,4 +1,4 @@
-"""What may be asked of a study beside its candidates, in a real home: rules, replay, held-out benchmarks, edits, plans."""
+"""What may be asked of a study beside its candidates, in a real home: rules, replay, held-out scores, edits, plans."""
 
 from __future__ import annotations
 
