@@ -171,9 +171,8 @@ def certainty(candidate: CandidateDecision) -> str:
     """How likely a verdict is wrong, and what it would be without benchmarks that the candidate was made for."""
     said = []
     if candidate.wrong is not None:
-        said.append(
-            f"Chance of being wrong: {percent(candidate.wrong) if candidate.wrong >= 0.001 else 'under 0.1 %'}."
-        )
+        chance = percent(candidate.wrong) if candidate.wrong >= 0.001 else f"under 0.1{THIN}%"
+        said.append(f"Chance of being wrong: {chance}.")
     for name, effect in candidate.held_out.items():
         said.append(f"Held out, {name}: {signed(effect.mean)} ({interval(effect)}).")
     without = candidate.without
