@@ -22,6 +22,8 @@ Figures = Mapping[str, tuple[str, ...]]
 """Name of a figure -> the benchmarks whose mean it is."""
 Differences = Mapping[str, Sequence[float]]
 """Figure -> one difference per seed, in points."""
+Variances = Mapping[str, PooledVariance | None]
+"""Figure -> variance of one difference, as far as it is known; None = not at all."""
 Joined = tuple[str, ...]
 
 
@@ -48,12 +50,12 @@ class Evidence:
     spent: int = 0
     """Trials that went to further seeds of undecided candidates."""
     figures: Figures = field(init=False)
-    _pooled: dict[str, PooledVariance | None] = field(init=False)
-    """Figure -> variance of one difference, from the scale and the candidates judged before."""
+    variances: Variances = field(init=False)
+    """From the scale and the candidates judged before."""
 
     def __post_init__(self) -> None:
         self.figures = figures_of(self.study)
-        self._pooled = {figure: self._calibrated(figure) for figure in self.figures}
+        self.variances = {figure: self._calibrated(figure) for figure in self.figures}
         blind = not self.calibrated and self.study.rule.seeds < 2
         if blind and (self.fits or self.study.rule.by == "statistics"):
             raise Refusal(
@@ -73,10 +75,6 @@ class Evidence:
             return None
         deviation = _deviation(noise, self.study, figure, self.figures[figure])
         return PooledVariance(deviation**2, noise.degrees_of_freedom)
-
-    def known_variance(self, figure: str) -> PooledVariance | None:
-        """Variance of one difference of this figure, as far as it is known; None = not at all."""
-        return self._pooled[figure]
 
     def measure(self, runs: Wave) -> Generator[Wave, Outcomes, None]:
         """Ask for the runs that were not measured yet."""
@@ -101,24 +99,21 @@ class Evidence:
             for figure, names in self.figures.items()
         }
 
-    def settle(self, group: Sequence[Differences]) -> None:
-        """Candidates are judged: from now on their differences tell of the noise of others."""
-        self._pooled = {figure: self._with(figure, group) for figure in self._pooled}
+    def variances_with(self, group: Sequence[Differences]) -> Variances:
+        """What is known of noise, with the differences of candidates that are judged together."""
+        return {figure: self._with(before, [one[figure] for one in group]) for figure, before in self.variances.items()}
 
-    def _with(self, figure: str, group: Sequence[Differences]) -> PooledVariance | None:
-        before = self._pooled[figure]
-        own = [differences[figure] for differences in group]
+    def _with(self, before: PooledVariance | None, own: list[Sequence[float]]) -> PooledVariance | None:
         own = _without_the_shared(own) if self.shares else own
         if before is None:
             return pooled_variance(own)
         return pooled_variance(own, math.sqrt(before.variance), before.degrees_of_freedom)
 
-    def estimates(self, contrast: Contrast, seeds: Sequence[int], group: Sequence[Differences]) -> Estimates:
-        """The effect on every figure; ``group`` holds the differences of all that are judged together."""
-        own = self.differences(contrast.having, contrast.lacking, seeds)
+    def estimates(self, contrast: Contrast, seeds: Sequence[int], variances: Variances) -> Estimates:
+        """The effect on every figure."""
         found = {}
-        for figure, values in own.items():
-            variance = self._with(figure, group)
+        for figure, values in self.differences(contrast.having, contrast.lacking, seeds).items():
+            variance = variances[figure]
             estimate = variance.estimate(values) if variance else Estimate(fmean(values), 0.0, math.inf)
             if variance is None or self.study.rule.question_noise:
                 estimate = estimate.with_error(self._question_error(contrast, seeds, figure))
@@ -144,15 +139,15 @@ class Evidence:
         """Difference of the average between two mixes of the study, at the rule's own seeds."""
         seeds = range(self.study.rule.seeds)
         contrast = Contrast(self.study.candidates[0], ours, theirs)
-        return self.estimates(contrast, seeds, [])[AVERAGE].effect(self.study.rule.confidence)
+        return self.estimates(contrast, seeds, self.variances)[AVERAGE].effect(self.study.rule.confidence)
 
     def decide(
-        self, contrast: Contrast, seeds: Sequence[int], group: Sequence[Differences], family: Family
+        self, contrast: Contrast, seeds: Sequence[int], variances: Variances, family: Family
     ) -> CandidateDecision:
         """Judge one candidate by the difference of two mixes."""
         ours = [self.outcomes[Run(contrast.having, seed)] for seed in seeds]
-        decided = self.judged(contrast.member, self.estimates(contrast, seeds, group), family, contrast.how)
-        decided.wrong = decided.wrong if self._with(AVERAGE, group) else None
+        decided = self.judged(contrast.member, self.estimates(contrast, seeds, variances), family, contrast.how)
+        decided.wrong = decided.wrong if variances[AVERAGE] else None
         decided.seeds = list(seeds)
         decided.against = self.outcomes[Run(contrast.lacking, seeds[0])].mix
         decided.trials = [one.trial for one in ours]

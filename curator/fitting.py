@@ -74,7 +74,7 @@ def _ridge(design: Matrix, scores: Matrix, blocks: int, variance: float, degrees
 
 def _prior(evidence: Evidence, figure: str) -> tuple[float, float]:
     """Variance of one trial's figure within its seed, and the degrees of freedom it rests on (0 = unknown)."""
-    known = evidence.known_variance(figure)
+    known = evidence.variances[figure]
     return (known.variance / 2, known.degrees_of_freedom) if known else (0.0, 0.0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 
-from curator.comparing import Contrast, Differences, Evidence, Joined
+from curator.comparing import Contrast, Evidence, Joined
 from curator.judging import Family
 from curator.study import Finding, Outcomes, Run, Study, Wave
 from registry.errors import Refusal
@@ -22,17 +22,18 @@ def try_each(
     family = replace(family, looks=max(1, evidence.study.rule.max_seeds - seeds + 1))
     given = {one.member.name: list(range(seeds)) for one in contrasts}
     decisions: dict[str, CandidateDecision] = {}
-    group: list[Differences] = []
+    variances = evidence.variances
     under_way = list(contrasts)
     while under_way:
         yield from evidence.measure([run for one in under_way for run in _runs(one, given[one.member.name])])
         group = [evidence.differences(one.having, one.lacking, given[one.member.name]) for one in contrasts]
+        variances = evidence.variances_with(group)
         for one in contrasts:
-            decisions[one.member.name] = evidence.decide(one, given[one.member.name], group, family)
+            decisions[one.member.name] = evidence.decide(one, given[one.member.name], variances, family)
         under_way = _another_seed(evidence, contrasts, decisions)
         for one in under_way:
             given[one.member.name].append(len(given[one.member.name]))
-    evidence.settle(group)
+    evidence.variances = variances  # from now on they tell of the noise of others
     return [decisions[one.member.name] for one in contrasts]
 
 

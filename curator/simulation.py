@@ -8,6 +8,8 @@ that size and noise of that kind; they say nothing of how large the effects of r
 
 from __future__ import annotations
 
+import math
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -131,6 +133,7 @@ class SimulatedLaboratory:
     """Mix and seed -> cost in trainings of the baseline: what is the same mix is trained once."""
     waves: list[list[float]] = field(default_factory=list)
     """Cost of the trials of each wave."""
+    _truths: dict[frozenset[str], Scores] = field(default_factory=dict)
 
     @cached_property
     def kinds(self) -> dict[str, Kind]:
@@ -181,9 +184,13 @@ class SimulatedLaboratory:
         return {run: self._outcome(run) for run in wave}
 
     def _outcome(self, run: Run) -> Outcome:
-        shared = self._normal("seed", run.seed)[0] * SEED_DEVIATION
-        own = self._normal(*sorted(run.joined), run.seed) * self._deviations
-        scores = START + self.truth(run.joined) + shared + own
+        mix = frozenset(run.joined)
+        if mix not in self._truths:
+            self._truths[mix] = START + self.truth(run.joined)
+        shared = SEED_DEVIATION * self._draw("seed", run.seed).gauss()
+        own = self._draw(*sorted(mix), run.seed)
+        noise = np.array([own.gauss(0.0, deviation) for deviation in self._deviations])
+        scores = self._truths[mix] + shared + noise
         return Outcome(
             trial="+".join((*run.joined, str(run.seed))),
             mix="+".join(("baseline", *run.joined)),
@@ -192,17 +199,17 @@ class SimulatedLaboratory:
             items={},
         )
 
-    def _normal(self, *key: str | int) -> Scores:
-        number = order_key(self.setting.seed, self.number, *key)
-        return np.random.Generator(np.random.PCG64(number)).standard_normal(len(GUIDE))
+    def _draw(self, *key: str | int) -> random.Random:
+        """Numbers that depend on what they are for, and on no other draw."""
+        return random.Random(order_key(self.setting.seed, self.number, *key))
 
     @cached_property
-    def _deviations(self) -> Scores:
+    def _deviations(self) -> list[float]:
         """Standard deviation of a trial: a difference has that of two."""
         noise = self.setting.noise
         assert noise is not None, "a simulated scorer has noise"
         paired = [noise.benchmarks.get(name, noise.average * 2) for name in GUIDE]
-        return np.array(paired) * (self.setting.noise_factor / 2**0.5)
+        return [deviation * self.setting.noise_factor / math.sqrt(2) for deviation in paired]
 
 
 def simulated_study(setting: Setting, rule: DecisionRule, candidates: Sequence[Candidate]) -> Study:

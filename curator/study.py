@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import fsum
 from statistics import fmean
 
 from registry.recipe import Quota, RecipePart
@@ -97,7 +98,9 @@ class Outcome:
 
     def mean(self, benchmarks: Sequence[str]) -> float:
         """Mean of these benchmarks, guides or not."""
-        return fmean([self.scores[name] if name in self.scores else self.held_out[name] for name in benchmarks])
+        return fsum([self.scores[name] if name in self.scores else self.held_out[name] for name in benchmarks]) / len(
+            benchmarks
+        )
 
 
 Outcomes = Mapping[Run, Outcome]

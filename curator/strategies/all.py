@@ -17,13 +17,12 @@ def decide(study: Study) -> Strategy:
     refuse_amounts(study, "all")
     seeds, everything = range(study.rule.seeds), study.everything
     yield from evidence.measure(ends(study))
-    group = [evidence.differences(everything, (), seeds)]
+    evidence.variances = evidence.variances_with([evidence.differences(everything, (), seeds)])
     finding = Finding(path=[Step(None, ())])
     for member in study.candidates:
-        one = evidence.decide(Contrast(member, everything, (), "together"), seeds, group, Family(1, 1))
+        one = evidence.decide(Contrast(member, everything, (), "together"), seeds, evidence.variances, Family(1, 1))
         one.verdict, one.label = "kept", "unclear"
         one.reason = f"taken with all others: together {one.average.mean:+.1f} points"
         finding.candidates.append(one)
-    evidence.settle(group)
     finding.notes.append(f"nothing was tried alone: every effect ({AVERAGE} and benchmarks) is that of all together")
     return (yield from finish(evidence, finding, everything))

@@ -30,7 +30,7 @@ def decide(study: Study) -> Strategy:
     mixes: list[Joined] = list(dict.fromkeys([(), *(random_mix(study.everything, n) for n in range(count))]))
     runs = [Run(joined, 0) for joined in mixes]
     yield from evidence.measure([*ends(study), *runs])
-    evidence.settle([evidence.differences(study.everything, (), seeds)])
+    evidence.variances = evidence.variances_with([evidence.differences(study.everything, (), seeds)])
 
     def score(joined: Joined, over: Sequence[int]) -> float:
         return fmean(evidence.outcomes[Run(joined, seed)].average for seed in over)

@@ -32,7 +32,8 @@ def decide(study: Study) -> Strategy:
         wave = [Run(joined, seed) for joined in balanced_mixes(study.everything, seed)]
         if seed == 0:
             yield from evidence.measure([*ends(study), *wave])
-            evidence.settle([evidence.differences(study.everything, (), range(study.rule.seeds))])
+            whole = evidence.differences(study.everything, (), range(study.rule.seeds))
+            evidence.variances = evidence.variances_with([whole])
         elif evidence.may_spend(len(evidence.missing(wave))):
             evidence.spent += len(evidence.missing(wave))
             yield from evidence.measure(wave)

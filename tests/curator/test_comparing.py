@@ -88,11 +88,11 @@ def test_the_noise_of_an_average_of_fewer_benchmarks_is_larger() -> None:
     """Two benchmarks of one point each are said to have an average of one: so one alone has the square root of two."""
     split = replace(candidate("c"), in_domain=("mmbench",))
     evidence = Evidence(study(split))
-    variance = evidence.known_variance("average without mmbench")
+    variance = evidence.variances["average without mmbench"]
     assert variance is not None
     assert math.sqrt(variance.variance) == pytest.approx(1.0)
     three = replace(study(split), benchmarks=(*GUIDE, "seed"))
-    variance = Evidence(three).known_variance("average without mmbench")
+    variance = Evidence(three).variances["average without mmbench"]
     assert variance is not None
     apart = {"two": math.sqrt(1 + 4) / 2, "three": math.sqrt(1 + 1 + 4) / 3}  # seed is not calibrated: twice as noisy
     assert math.sqrt(variance.variance) == pytest.approx(apart["two"] / apart["three"])
@@ -158,7 +158,7 @@ def test_the_noise_of_a_shared_mix_is_not_counted_once_for_each_candidate() -> N
         evidence, asked = evidence_of(noise, shared, shares)
         contrasts = [Contrast(one, (one.name,), ()) for one in asked.candidates]
         group = [evidence.differences(one.having, one.lacking, range(2)) for one in contrasts]
-        return evidence.estimates(contrasts[0], range(2), group)[AVERAGE].se
+        return evidence.estimates(contrasts[0], range(2), evidence.variances_with(group))[AVERAGE].se
 
     expected = math.sqrt(2 / 2)  # a difference has the variance of two mixes, and there are two of them
     assert error([0.0, 0.0], shares=True) == pytest.approx(expected, rel=0.08)
