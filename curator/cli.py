@@ -48,6 +48,7 @@ COMMANDS: dict[str, Entry] = {
     "compare": Entry("compare", "Say whether one model is better than another, by paired tests."),
     "prompts": Entry("prompts", "Print what a benchmark asks, to the character."),
     "select": Entry("select", "Decide by experiment which datasets stay in."),
+    "simulate": Entry("simulate", "Say how often a strategy and its rule err, on studies with known truth."),
     "report": Entry("report", "Write the report of a decision: tables, figures, numbers."),
     "export": Entry("export", "Write a mix in the form that a trainer reads."),
     "publish": Entry("publish", "Publish a mix as a Hub dataset, a checkpoint as a Hub model."),

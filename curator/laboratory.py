@@ -6,12 +6,12 @@ the outcome is read back from the data home. Whatever is finished there is never
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+
+from pydantic import ValidationError
 
 from curator.assembly import Base, look_at_base
 from curator.mix import build_mix
@@ -20,9 +20,9 @@ from curator.trials import Listener, Request, Workers, score_request, train_requ
 from registry.benchmark import load_benchmark
 from registry.errors import Refusal
 from registry.mix import MixInfo
-from registry.recipe import Recipe, RecipePart
+from registry.recipe import Quota, Recipe, RecipePart
 from registry.scores import Replying, score_path
-from registry.store import COST, Home, read_record
+from registry.store import Home
 from registry.trial import (
     BenchmarkScore,
     Scale,
@@ -54,6 +54,8 @@ class Laboratory:
     rules: str
     workers: Workers
     listen: Listener
+    replay: bool = False
+    """Only read what is there: what would have to be trained or scored is refused."""
     outcomes: dict[Run, Outcome] = field(default_factory=dict)
     trials: dict[str, str] = field(default_factory=dict)
     """Digest -> folder name of every trial that was used."""
@@ -89,8 +91,7 @@ class Laboratory:
         self._train_first_stages(sorted({run.seed for run in wave}))
         plans = [(run, *self._plan(run)) for run in wave]
         unique = {settings.digest(): (name, settings, mix) for _, name, settings, mix, _ in plans}
-        jobs = [self._job(name, settings, mix) for name, settings, mix in unique.values()]
-        self.workers.run([job for job in jobs if job], self.listen)
+        self._run([self._job(name, settings, mix) for name, settings, mix in unique.values()])
         found = {run: self._read(settings, info) for run, _, settings, _, info in plans}
         self.outcomes.update(found)
         return found
@@ -100,43 +101,30 @@ class Laboratory:
         if not run.joined:
             return build_mix(self.home, self.baseline)
         by_name = {candidate.name: candidate for candidate in self.study.candidates}
+        joined = [by_name[name] for name in run.joined]
         parts = [RecipePart(recipe=self.baseline.name)]
-        parts += [RecipePart(dataset=by_name[name].dataset, part=by_name[name].part) for name in run.joined]
+        for one in joined:
+            if one.edit is None:
+                parts.append(RecipePart(dataset=one.dataset, part=one.part))
+            elif one.edit.joins is not None:
+                parts.append(one.edit.joins)
+        quotas = {one.category: one.edit.quota for one in joined if one.edit and one.edit.quota}
+        baseline = self._weighted(quotas) if quotas else self.baseline
         recipe = Recipe(name=mix_name(self.baseline.name, run.joined), seed=self.baseline.seed, parts=parts)
-        return build_mix(self.home, recipe, nested={self.baseline.name: self.baseline})
+        return build_mix(self.home, recipe, nested={self.baseline.name: baseline})
 
-    def plan(self) -> dict[str, Any]:
-        """What the study will cost at least, before anything is spent."""
-        rule = self.study.rule
-        everything = tuple(candidate.name for candidate in self.study.candidates)
-        wave = [Run(names, seed) for names in ((), everything) for seed in range(rule.seeds)]
-        first = [settings for _, settings, _, _ in map(self._plan, wave)]
-        baseline, total = self.mix_of(Run((), 0))[1].samples, self.mix_of(Run(everything, 0))[1].samples
-        trained = rule.seeds * (baseline + total + sum(baseline + c.samples for c in self.study.candidates))
-        rate = self._seconds_per_sample()
-        return {
-            "study": self.study.name,
-            "candidates": [
-                {"name": c.name, "category": c.category, "samples": c.samples} for c in self.study.candidates
-            ],
-            "categories": list(self.study.categories),
-            "seeds": rule.seeds,
-            "max_seeds": rule.max_seeds,
-            "trials_at_least": rule.seeds * (len(self.study.candidates) + 2),
-            "trials_finished": sum(self._finished(settings) is not None for settings in first),
-            "samples_at_least": trained,
-            "expected_cpu_seconds": trained * rate if rate is not None else None,
-        }
+    def _weighted(self, quotas: dict[str, Quota]) -> Recipe:
+        """The baseline with other category weights; raises Refusal where they cannot all hold."""
+        plain = self.baseline.model_dump()
+        try:
+            return Recipe.model_validate({**plain, "categories": {**plain["categories"], **quotas}})
+        except ValidationError as error:
+            what = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            raise Refusal(f"baseline '{self.baseline.name}'", what, "give smaller shares in --edit") from None
 
-    def _seconds_per_sample(self) -> float | None:
-        """Measured in this home: CPU seconds per trained sample over all finished trials; None without any."""
-        seconds, samples = 0.0, 0
-        for folder in self.home.finished("trials"):
-            cost = folder / COST
-            if cost.is_file():
-                seconds += float(json.loads(cost.read_bytes()).get("cpu_seconds", 0))
-                samples += read_record(folder).rows_out
-        return seconds / samples if samples else None
+    def finished(self, runs: Wave) -> int:
+        """How many of these runs are trained already."""
+        return sum(self._finished(settings) is not None for _, settings, _, _ in map(self._plan, runs))
 
     def _train_first_stages(self, seeds: Iterable[int]) -> None:
         if self.scale.pretrain is None or self.pretrain_mix is None:
@@ -147,9 +135,17 @@ class Laboratory:
             settings = self._settings(self.scale.pretrain, None, self.pretrain_mix[1], seed)
             if not self._finished(settings):
                 jobs.append([train_request(self.home, f"pretrain-s{seed}", settings, folder, self.base)])
-        self.workers.run(jobs, self.listen)
+        self._run(jobs)
         for seed in seeds:
             self._finished(self._settings(self.scale.pretrain, None, self.pretrain_mix[1], seed))
+
+    def _run(self, jobs: Sequence[list[Request]]) -> None:
+        """Do what is left to do."""
+        left = [job for job in jobs if job]
+        if left and self.replay:
+            first = left[0][0]
+            raise Refusal(f"replay: {first.label}", "is not there yet", "leave --replay out to train and score it")
+        self.workers.run(left, self.listen)
 
     def _plan(self, run: Run) -> tuple[str, Settings, Path, MixInfo]:
         folder, info = self.mix_of(run)
@@ -184,7 +180,8 @@ class Laboratory:
             trial=settings.digest(),
             mix=info.name,
             samples=info.samples,
-            scores={name: score.score for name, score in scores.items()},
+            scores={name: scores[name].score for name in self.study.benchmarks},
+            held_out={name: scores[name].score for name in self.study.held_out},
             items={name: _by_stratum(score) for name, score in scores.items()},
         )
 

@@ -36,6 +36,8 @@ class StudyTable:
 
     study: Study
     quiet: bool = False
+    expected: int | None = None
+    """Runs that the strategy will probably ask for; None = two mixes and every candidate once per seed."""
     _running: dict[int, _Running] = field(default_factory=dict)
     _scores: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     _trained: int = 0
@@ -83,12 +85,12 @@ class StudyTable:
     def eta_seconds(self) -> float | None:
         """Seconds until the study is probably done, at the pace so far; None before the first trial is trained.
 
-        Counts two mixes and every candidate once per seed; what a strategy asks beyond that is known when it asks.
+        What a strategy asks beyond what was expected is known when it asks.
         """
         if not self._trained:
             return None
-        expected = max(self._asked, self.study.rule.seeds * (len(self.study.candidates) + 2))
-        left = expected - self._answered
+        usual = self.study.rule.seeds * (len(self.study.candidates) + 2)
+        left = max(self._asked, usual if self.expected is None else self.expected) - self._answered
         return left * (time.monotonic() - self._begun) / self._trained
 
     def _done(self, event: Event) -> None:

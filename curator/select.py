@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import fmean
-from typing import Any, cast
+from typing import Any
 
 from curator.laboratory import Laboratory
-from curator.study import Candidate, Finding, Run, Strategy, Wave
+from curator.study import Candidate, Finding, Outcomes, Run, Wave, drive
 from registry.card import load_card
 from registry.discovery import load_module
 from registry.errors import Refusal, did_you_mean
@@ -24,20 +24,18 @@ from registry.trial import DECISION_FILE, Decision, MixOutcome, PathPoint
 def run_study(laboratory: Laboratory, strategy_name: str, on_wave: Callable[[Wave], None]) -> Decision:
     """Drive the strategy to its end and build the decision. ``on_wave`` hears what is about to be measured."""
     module = load_module("curator.strategies", strategy_name, "strategy")
-    strategy = cast(Strategy, module.decide(laboratory.study))
-    try:
-        wave = next(strategy)
-        while True:
-            on_wave(wave)
-            wave = strategy.send(laboratory.measure(wave))
-    except StopIteration as end:
-        finding = cast(Finding, end.value)
+
+    def measure(wave: Wave) -> Outcomes:
+        on_wave(wave)
+        return laboratory.measure(wave)
+
+    finding = drive(module.decide(laboratory.study), measure)
     return _decision(laboratory, strategy_name, module.VERSION, finding)
 
 
 def _decision(laboratory: Laboratory, strategy: str, version: int, finding: Finding) -> Decision:
     study = laboratory.study
-    everything = tuple(candidate.name for candidate in study.candidates)
+    everything = study.everything
     assert finding.selected_minus_baseline is not None
     return Decision(
         name=study.name,
@@ -56,6 +54,8 @@ def _decision(laboratory: Laboratory, strategy: str, version: int, finding: Find
         selected_minus_all=finding.selected_minus_all,
         selected_minus_baseline=finding.selected_minus_baseline,
         trials=dict(sorted(laboratory.trials.items())),
+        held_out=list(study.held_out),
+        notes=finding.notes,
         settings=_decision_settings(laboratory, strategy, version),
     )
 
@@ -70,6 +70,7 @@ def _outcome(laboratory: Laboratory, joined: tuple[str, ...]) -> MixOutcome:
         average=fmean(scores.values()),
         by_seed=[o.average for o in found],
         trials=[o.trial for o in found],
+        held_out={name: fmean(o.held_out[name] for o in found) for name in laboratory.study.held_out},
     )
 
 
@@ -95,11 +96,19 @@ def _decision_settings(laboratory: Laboratory, strategy: str, version: int) -> d
         "pretrain": laboratory.pretrain.plain() if laboratory.pretrain else None,
         "scale": laboratory.scale.model_dump(mode="json", exclude={"base"}),  # its path is this machine's affair
         "base": laboratory.base_digest,
-        "candidates": [[c.name, c.dataset, c.part, c.category] for c in laboratory.study.candidates],
+        "candidates": [_asked(candidate) for candidate in laboratory.study.candidates],
         "tables": {bench.name: bench.table_digest for bench in laboratory.benches},
         "rules": laboratory.rules,
         "rule": laboratory.study.rule.model_dump(mode="json"),
     }
+
+
+def _asked(candidate: Candidate) -> list[Any]:
+    """A candidate as it was asked for."""
+    edit = candidate.edit
+    change = (edit.joins or edit.quota) if edit else None
+    changed = [change.model_dump(mode="json", exclude_defaults=True)] if change else []
+    return [candidate.name, candidate.dataset, candidate.part, candidate.category, *changed]
 
 
 def save_decision(home: Home, decision: Decision) -> Path:
@@ -138,7 +147,7 @@ def candidate_from(home: Home, name: str, samples: int = 0, truth: str | None = 
         options = ", ".join(f"{dataset}/{p}" for p in names)
         raise Refusal(f"candidate '{name}'", "has parts of several categories", f"name one part: {options}")
     chosen = next(p for p in card.parts if p.name == (part or names[0]))
-    return Candidate(name, dataset, chosen.category, part or None, samples, truth)
+    return Candidate(name, dataset, chosen.category, part or None, samples, truth, tuple(card.train_split_of))
 
 
 def category_order(candidates: Iterable[Candidate], asked: Iterable[str] = ()) -> tuple[str, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
 from curator.benchmark_tables import TABLES
+from curator.candidate_edits import expected_samples, parse_edit
 from curator.laboratory import Bench, Laboratory
 from curator.select import candidate_from, category_order
 from curator.study import Candidate, Study
@@ -26,6 +28,9 @@ from registry.trial import DecisionRule, load_scale
 GUIDE_BENCHMARKS = ("mme", "mmbench_dev_en", "scienceqa_test", "seedbench_img")
 """The paper's four: its guide to selection and the columns of its Table 5."""
 
+MARGINS = {"statistics": 3.0, "paper": 1.0}
+"""Points that a candidate may cost: that intervals must leave out, and that one measurement may show."""
+
 
 @dataclass(frozen=True)
 class StudyRequest:
@@ -39,7 +44,15 @@ class StudyRequest:
     strategy: str = "individual"
     seeds: int = 2
     max_seeds: int = 4
-    margin: float = 3.0
+    rule: Literal["statistics", "paper"] = "statistics"
+    margin: float | None = None
+    """None = 3 points that statistics must exclude, 1 point that the paper's rule allows."""
+    errors_over: Literal["candidate", "category", "study"] = "candidate"
+    question_noise: bool = False
+    extra_trials: int | None = None
+    held_out: tuple[str, ...] = ()
+    edits: tuple[str, ...] = ()
+    replay: bool = False
     categories: tuple[str, ...] = ()
     rules: str = "2024-05"
     base: str | None = None
@@ -60,9 +73,11 @@ def open_laboratory(home: Home, request: StudyRequest, workers: Workers) -> Labo
         scale = scale.model_copy(update={"pretrain": None})
     rule = _rule(request)
     truth = dict(request.truth)
-    candidates = tuple(_candidate(home, name, truth.get(name)) for name in dict.fromkeys(request.candidates))
+    whole = [candidate_from(home, name, truth=truth.get(name)) for name in dict.fromkeys(request.candidates)]
+    candidates = _sized(home, [*whole, *(parse_edit(home, text) for text in request.edits)])
     names = tuple(dict.fromkeys(request.benchmarks)) or GUIDE_BENCHMARKS
     _refuse_held_out(names)
+    held_out = _held_out(request.held_out, names)
     study = Study(
         name=request.name,
         baseline=request.baseline,
@@ -71,6 +86,7 @@ def open_laboratory(home: Home, request: StudyRequest, workers: Workers) -> Labo
         rule=rule,
         categories=category_order(candidates, request.categories),
         noise=scale.noise,
+        held_out=held_out,
     )
     return Laboratory(
         home=home,
@@ -78,10 +94,11 @@ def open_laboratory(home: Home, request: StudyRequest, workers: Workers) -> Labo
         scale=scale,
         baseline=load_recipe(request.baseline, home),
         pretrain=load_recipe(request.pretrain, home) if request.pretrain else None,
-        benches=tuple(find_table(home, name, replying=Replying(scale.max_new_tokens)) for name in names),
+        benches=tuple(find_table(home, name, replying=Replying(scale.max_new_tokens)) for name in (*names, *held_out)),
         rules=request.rules,
         workers=workers,
         listen=_silent,
+        replay=request.replay,
     )
 
 
@@ -98,13 +115,18 @@ def _rule(request: StudyRequest) -> DecisionRule:
     """The numbers of the decision; raises Refusal where one makes no sense."""
     try:
         return DecisionRule(
+            by=request.rule,
             seeds=request.seeds,
             max_seeds=max(request.seeds, request.max_seeds),
-            comparable_margin=request.margin,
+            comparable_margin=MARGINS[request.rule] if request.margin is None else request.margin,
+            errors_over=request.errors_over,
+            question_noise=request.question_noise,
+            extra_trials=request.extra_trials,
         )
     except ValidationError as error:
         first = error.errors()[0]
-        raise Refusal(f"decision rule, {first['loc'][0]}", first["msg"], "give another number") from None
+        where = "".join(f", {name}" for name in first["loc"])
+        raise Refusal(f"decision rule{where}", first["msg"].removeprefix("Value error, "), "give another") from None
 
 
 def find_table(
@@ -132,13 +154,29 @@ def find_table(
     return Bench(benchmark, found[0].resolve(), file_digest(found[0]), replying)
 
 
-def _candidate(home: Home, name: str, truth: str | None) -> Candidate:
-    """A candidate with the number of samples it has in the home; raises Refusal when it was not pulled."""
+def _sized(home: Home, candidates: list[Candidate]) -> tuple[Candidate, ...]:
+    """The candidates with the samples they have in the home; raises Refusal for one not pulled, or a name twice."""
     from curator.mix import part_size
 
-    candidate = candidate_from(home, name, truth=truth)
-    samples = part_size(home, candidate.dataset, candidate.part)
-    return candidate_from(home, name, samples=samples, truth=truth)
+    named = [candidate.name for candidate in candidates]
+    for name in named:
+        if named.count(name) > 1:
+            raise Refusal(f"candidate '{name}'", "is the name of two candidates", "give the edit another name")
+    if not named:
+        raise Refusal("the study", "has no candidate", "name a dataset, or give an --edit")
+    sized = []
+    for one in candidates:
+        whole = part_size(home, one.dataset, one.part) if not (one.edit and one.edit.quota) else 0
+        sized.append(replace(one, samples=expected_samples(one.edit, whole)))
+    return tuple(sized)
+
+
+def _held_out(asked: tuple[str, ...], guides: tuple[str, ...]) -> tuple[str, ...]:
+    """Benchmarks that guide nothing; raises Refusal for one that does."""
+    for name in asked:
+        if name in guides:
+            raise Refusal(f"benchmark '{name}'", "guides this study and so is not held out", "name it once")
+    return tuple(dict.fromkeys(asked))
 
 
 def _silent(_: Event) -> None:

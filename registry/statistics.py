@@ -13,12 +13,47 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from registry.identity import order_key
-from registry.student import student_quantile
+from registry.student import student_distribution, student_quantile
 from registry.trial import Effect
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An effect in points as it was measured or fitted, and its standard error."""
+
+    mean: float
+    se: float
+    degrees_of_freedom: float
+    """What the standard error rests on: infinity where it is known exactly."""
+
+    def effect(self, confidence: float, comparisons: int = 1) -> Effect:
+        """The effect with a two-sided Student interval.
+
+        ``comparisons`` > 1 makes the interval simultaneous over that many candidates (Bonferroni).
+        """
+        quantile = student_quantile(1 - (1 - confidence) / (2 * comparisons), self.degrees_of_freedom)
+        half = quantile * self.se
+        return Effect(mean=self.mean, low=self.mean - half, high=self.mean + half, se=self.se)
+
+    def chance_below(self, value: float) -> float:
+        """P value of an effect of ``value`` or less: how often one would look as large as this by chance alone."""
+        if self.se == 0:
+            return float(self.mean <= value)
+        return student_distribution((value - self.mean) / self.se, self.degrees_of_freedom)
+
+    def chance_above(self, value: float) -> float:
+        """P value of an effect of ``value`` or more."""
+        return Estimate(-self.mean, self.se, self.degrees_of_freedom).chance_below(-value)
+
+    def with_error(self, se: float) -> Estimate:
+        """With a second error beside the first, known exactly (Welch and Satterthwaite's degrees of freedom)."""
+        own, total = self.se**2, self.se**2 + se**2
+        degrees = self.degrees_of_freedom * (total / own) ** 2 if own > 0 else math.inf
+        return Estimate(self.mean, math.sqrt(total), degrees)
 
 
 @dataclass(frozen=True)
@@ -32,15 +67,14 @@ class PooledVariance:
         """Standard error of the mean of ``repeats`` differences."""
         return math.sqrt(self.variance / repeats)
 
-    def effect(self, differences: Sequence[float], confidence: float, comparisons: int = 1) -> Effect:
-        """Mean of the differences with a two-sided Student interval.
-
-        ``comparisons`` > 1 makes the interval simultaneous over that many candidates (Bonferroni).
-        """
+    def estimate(self, differences: Sequence[float]) -> Estimate:
+        """Mean of the differences with what is known of its error."""
         mean = math.fsum(differences) / len(differences)
-        error = self.standard_error(len(differences))
-        quantile = student_quantile(1 - (1 - confidence) / (2 * comparisons), self.degrees_of_freedom)
-        return Effect(mean=mean, low=mean - quantile * error, high=mean + quantile * error, se=error)
+        return Estimate(mean, self.standard_error(len(differences)), self.degrees_of_freedom)
+
+    def effect(self, differences: Sequence[float], confidence: float, comparisons: int = 1) -> Effect:
+        """Mean of the differences with its interval; see ``Estimate.effect``."""
+        return self.estimate(differences).effect(confidence, comparisons)
 
 
 def pooled_variance(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from statistics import NormalDist
 
 
 @functools.lru_cache(maxsize=1024)
@@ -11,6 +12,8 @@ def student_quantile(probability: float, degrees_of_freedom: float) -> float:
     """Inverse of Student's t distribution function, by bisection to 1e-10."""
     if not 0 < probability < 1:
         raise ValueError(f"probability {probability} is not between 0 and 1")
+    if math.isinf(degrees_of_freedom):
+        return NormalDist().inv_cdf(probability)
     if probability < 0.5:
         return -student_quantile(1 - probability, degrees_of_freedom)
     low, high = 0.0, 1.0
@@ -27,6 +30,8 @@ def student_quantile(probability: float, degrees_of_freedom: float) -> float:
 
 def student_distribution(value: float, degrees_of_freedom: float) -> float:
     """P(T <= value) for Student's t: 1 − ½·I_x(ν/2, ½) with x = ν/(ν + t²)."""
+    if math.isinf(degrees_of_freedom):
+        return NormalDist().cdf(value)
     x = degrees_of_freedom / (degrees_of_freedom + value * value)
     tail = 0.5 * _incomplete_beta(degrees_of_freedom / 2, 0.5, x)
     return 1 - tail if value >= 0 else tail

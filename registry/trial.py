@@ -229,8 +229,22 @@ class Effect(BaseModel):
     se: float
 
 
+How = Literal["joins", "leaves", "together", "fitted"]
 Verdict = Literal["kept", "dropped", "undecided"]
 Label = Literal["gain", "comparable", "harm", "unclear"]
+
+
+class WithoutBenchmark(BaseModel):
+    """What the verdict on a candidate would be without the benchmarks whose training split it is."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    benchmarks: list[str]
+    """Guide benchmarks that are left out."""
+    average: Effect | None
+    """Effect on the mean of the others; null = there are no others."""
+    verdict: Verdict
+    label: Label
 
 
 class CandidateDecision(BaseModel):
@@ -250,8 +264,19 @@ class CandidateDecision(BaseModel):
     average: Effect
     """Effect on the mean of the guide benchmarks."""
     benchmarks: dict[str, Effect]
-    item_bootstrap: Effect
-    """The same difference with the sampling error of the benchmark items (paired bootstrap), for comparison."""
+    item_bootstrap: Effect | None
+    """The same difference with the sampling error of the benchmark items (paired bootstrap), for comparison; null
+    where the effect is no difference of two mixes."""
+    wrong: float | None = None
+    """Chance of being wrong (one-sided p value): of a gain that there is none, of a comparable one that it costs more
+    than the margin, of a dropped or undecided one that it does no harm. Null = nothing is known about chance."""
+    how: How = "joins"
+    """What was measured: the candidate joins ``against``, or leaves it (an effect is still that of having it), or is
+    taken together with others (an effect is that of all together), or was fitted to mixes of many."""
+    held_out: dict[str, Effect] = Field(default_factory=dict)
+    """Effect on benchmarks that guided nothing."""
+    without: WithoutBenchmark | None = None
+    """Given for a candidate that is the training split of a guide benchmark."""
     seeds: list[int]
     against: str
     """Name of the mix it was compared with."""
@@ -286,19 +311,31 @@ class MixOutcome(BaseModel):
     average: float
     by_seed: list[float]
     trials: list[str]
+    held_out: dict[str, float] = Field(default_factory=dict)
+    """Scores on benchmarks that guided nothing."""
 
 
 class DecisionRule(StrictModel):
-    """Every number that turned effects into verdicts. Recorded with the decision."""
+    """Everything that turned effects into verdicts. Recorded with the decision."""
 
+    by: Literal["statistics", "paper"] = "statistics"
+    """``statistics``: by intervals, as the other settings say. ``paper``: a candidate stays whose measured average is
+    no more than the margin below that of the mix without it, whatever chance may have done."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Confidence of the interval that is shown, and that "comparable" must pass."""
     harm_confidence: float = Field(default=0.99, gt=0.5, lt=1)
     """Confidence at which an effect below zero is called harm. Between the two more seeds are asked for."""
     gain_confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Family-wise confidence (over all candidates) at which an effect is called a gain."""
-    comparable_margin: float = Field(default=3.0, gt=0)
-    """Points of the average that a candidate may cost, at worst, and still be called comparable."""
+    comparable_margin: float = Field(default=3.0, ge=0)
+    """Points of the average that a candidate may cost, at worst, and still be called comparable (by the paper's rule:
+    points that it was measured to cost)."""
+    errors_over: Literal["candidate", "category", "study"] = "candidate"
+    """What harm and comparable are sure of at their confidence: each verdict alone, or all of a category or of the
+    study together, with all looks at a candidate that gets more seeds."""
+    question_noise: bool = False
+    """Whether intervals hold the sampling of the benchmarks' questions too: then they speak of all questions of their
+    kind, without it of these tables."""
     guard_standard_errors: float = Field(default=3.5, gt=0, le=8)
     """A single benchmark that falls by more standard errors than this drops the candidate (more of them where the
     noise itself is known from few repeats: Student's interval at the confidence of so many standard errors) ..."""
@@ -308,6 +345,14 @@ class DecisionRule(StrictModel):
     """Seeds that every candidate gets."""
     max_seeds: int = Field(default=4, ge=1)
     """Seeds an undecided candidate may get."""
+    extra_trials: int | None = Field(default=None, ge=0)
+    """Trials of the whole study that may go to such further seeds; null = no limit but theirs."""
+
+    @model_validator(mode="after")
+    def _can_decide(self) -> DecisionRule:
+        if self.by == "statistics" and self.comparable_margin == 0:
+            raise ValueError("comparable_margin must be greater than 0: no measurement excludes every loss")
+        return self
 
 
 class Decision(BaseModel):
@@ -335,6 +380,10 @@ class Decision(BaseModel):
     selected_minus_baseline: Effect
     trials: dict[str, str]
     """Digest -> folder of every trial that was looked at."""
+    held_out: list[str] = Field(default_factory=list)
+    """Benchmarks that were scored and guided nothing."""
+    notes: list[str] = Field(default_factory=list)
+    """What the strategy has to say of the whole."""
     settings: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -99,7 +99,7 @@ def test_select_finds_the_trials_of_the_demo(journey: tuple[Path, dict[str, Any]
     home, printed = journey
     asked = ["select", *CANDIDATES, "--baseline", "demo-baseline", "--pretrain", "demo-pretrain", "--max-seeds", "2"]
     plan = as_json(*asked, "--dry-run", home=home)
-    assert plan["trials_finished"] == 4
+    assert plan["first_trials_finished"] == 4
     decided = as_json(*asked, home=home)
     verdicts = [(d["candidate"], d["verdict"], d["effect"]) for d in decided["decisions"]]
     assert verdicts == [(d["candidate"], d["verdict"], d["effect"]) for d in printed["decisions"]]

@@ -141,6 +141,9 @@ def path_stops(decision: Decision) -> list[Stop]:
     by_category = {point.category: point for point in decision.path}
     latest = by_category[None]
     stops = [Stop("Baseline", latest, moved=True)]
+    if len(decision.path) == 1 and decision.selected.mix != decision.baseline.mix:
+        end = latest.model_copy(update=decision.selected.model_dump(include={"samples", "scores", "average"}))
+        return [*stops, Stop("Selected", end, moved=True)]
     for category in decision.categories:
         latest = by_category.get(category, latest)
         stops.append(Stop(category_title(category), latest, moved=category in by_category))

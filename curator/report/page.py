@@ -156,9 +156,16 @@ def benchmark_title(name: str) -> str:
 def rule_fields(rule: DecisionRule) -> list[tuple[str, str, str]]:
     """Name, value and meaning of every setting of the rule."""
     return [
-        (name.replace("_", " "), f"{getattr(rule, name):g}", field.description or "")
+        (name.replace("_", " "), _setting(getattr(rule, name)), field.description or "")
         for name, field in DecisionRule.model_fields.items()
     ]
+
+
+def _setting(value: Any) -> str:
+    """A setting of the rule as it is read: words, yes or no, a number, or no limit."""
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def environment() -> Environment:
@@ -170,6 +177,7 @@ def environment() -> Environment:
     )
     for function in (wording.count, wording.score, wording.signed, wording.interval, wording.percent):
         found.filters[function.__name__] = function
+    found.filters["certainty"] = wording.certainty
     found.filters |= {"duration": wording.duration, "plural": wording.plural, "listed": wording.listed}
     found.filters["cell"] = _cell
     return found
@@ -193,6 +201,7 @@ def _fixed(decision: Decision, titles: dict[str, str]) -> dict[str, Any]:
         "summary": wording.summary(decision),
         "truth": wording.truth_sentence(decision),
         "versus_all": wording.versus_all(decision),
+        "found": wording.found_by(decision),
         "limits": wording.limits(decision, list(titles.values())),
         "style": style(),
         "program": PROGRAM,

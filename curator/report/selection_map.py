@@ -92,7 +92,11 @@ def _steps(decision: Decision, axis: Axis) -> list[Step]:
     steps = []
     for category in decision.categories:
         point = points.get(category)
-        joined = [name for name in point.joined if name not in latest.joined] if point else []
+        if point is not None:
+            joined = [name for name in point.joined if name not in latest.joined]
+        else:  # strategies that take no path through the categories join all at the end
+            kept = decision.candidates if len(decision.path) == 1 else []
+            joined = [one.candidate for one in kept if one.category == category and one.verdict == "kept"]
         gained = point.average - latest.average if point else 0.0
         rows = [_row(i, c, axis) for i, c in enumerate(decision.candidates, start=1) if c.category == category]
         steps.append(Step(category_title(category), category_sentence(category), rows, joined, point, gained))

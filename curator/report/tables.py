@@ -82,7 +82,8 @@ def candidates_table(decision: Decision) -> Table:
             if c.category != category:
                 continue
             row: list[Cell] = [category_title(category), c.candidate, c.dataset, c.part, c.samples, c.verdict, c.label]
-            row += [c.truth, *_effect(c.average), c.item_bootstrap.low, c.item_bootstrap.high, len(c.seeds), c.reason]
+            low, high = (c.item_bootstrap.low, c.item_bootstrap.high) if c.item_bootstrap else (None, None)
+            row += [c.truth, *_effect(c.average), low, high, len(c.seeds), c.reason]
             rows.append(row)
     return Table("candidates", "Selection map", columns, rows)
 

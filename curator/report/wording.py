@@ -42,6 +42,13 @@ _LIMIT_PLANTED = (
     "what is recovered here is no promise about them."
 )
 
+_WAYS = {
+    "joins": "a candidate joins a mix",
+    "leaves": "a candidate leaves a mix, and the sign is turned",
+    "together": "candidates are taken together, and the effect is that of all",
+    "fitted": "effects are fitted to mixes of many candidates",
+}
+
 
 def count(value: float) -> str:
     """A whole number with thousands separated: ``7,082``."""
@@ -149,6 +156,40 @@ def summary(decision: Decision) -> str:
     )
 
 
+def found_by(decision: Decision) -> str:
+    """How the effects of the selection map were found."""
+    shown = f"The dot is its effect on the guide average, the bar its {percent(decision.rule.confidence)} interval."
+    if decision.strategy == "individual":
+        before = "Category by category, each candidate alone joins the baseline of that moment."
+        return f"{before} {shown} What is kept joins, and the next category begins from there."
+    how = {candidate.how for candidate in decision.candidates}
+    ways = [sentence for way, sentence in _WAYS.items() if way in how]
+    return " ".join([f"Strategy {decision.strategy}:", f"{listed(ways)}.", shown, *map(_sentence, decision.notes)])
+
+
+def certainty(candidate: CandidateDecision) -> str:
+    """How likely a verdict is wrong, and what it would be without benchmarks that the candidate was made for."""
+    said = []
+    if candidate.wrong is not None:
+        chance = percent(candidate.wrong) if candidate.wrong >= 0.001 else f"under 0.1{THIN}%"
+        said.append(f"Chance of being wrong: {chance}.")
+    for name, effect in candidate.held_out.items():
+        said.append(f"Held out, {name}: {signed(effect.mean)} ({interval(effect)}).")
+    without = candidate.without
+    if without is not None:
+        said.append(f"It is the training split of {listed(without.benchmarks)};")
+        said.append(
+            f"without, {signed(without.average.mean)} ({interval(without.average)}) and {without.verdict}."
+            if without.average is not None
+            else "nothing else guides this study."
+        )
+    return " ".join(said)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def versus_all(decision: Decision) -> str:
     """The difference between Selected and All with its interval, or nothing when All was not trained."""
     difference = decision.selected_minus_all
@@ -180,7 +221,7 @@ def limits(decision: Decision, titles: list[str]) -> list[str]:
         _LIMIT_SCALE.format(scale=decision.scale),
         _LIMIT_SEEDS.format(seeds=plural(fewest, "seed")),
         _LIMIT_WHOLE,
-        _LIMIT_ORDER,
+        *([_LIMIT_ORDER] if decision.strategy == "individual" else []),
         _LIMIT_COMPARABLE,
     ]
     undecided = [candidate.candidate for candidate in decision.candidates if candidate.verdict == "undecided"]

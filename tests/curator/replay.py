@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from curator.strategies.individual import decide
-from curator.study import Candidate, Finding, Outcome, Run, Study, Wave
+from curator.study import Candidate, Finding, Outcome, Outcomes, Run, Study, Wave, drive
+from registry.discovery import load_module
 from registry.identity import digest, order_key
 from registry.taxonomy import SLUGS
 from registry.trial import CandidateDecision, DecisionRule, Noise
@@ -37,6 +37,7 @@ class Replay:
     """A laboratory of made-up scores that remembers what it was asked."""
 
     truth: Truth
+    held_out: tuple[str, ...] = ()
     waves: list[Wave] = field(default_factory=list)
 
     def outcome(self, run: Run) -> Outcome:
@@ -47,19 +48,15 @@ class Replay:
             samples=100 * (1 + len(run.joined)),
             scores=scores,
             items={name: {"": {"only": score / 100}} for name, score in scores.items()},
+            held_out={name: sum(scores.values()) for name in self.held_out},
         )
 
-    def drive(self, study: Study) -> Finding:
-        strategy = decide(study)
-        try:
-            wave = next(strategy)
-            while True:
-                self.waves.append(wave)
-                wave = strategy.send({run: self.outcome(run) for run in wave})
-        except StopIteration as end:
-            finding = end.value
-        assert isinstance(finding, Finding)
-        return finding
+    def drive(self, study: Study, strategy: str = "individual") -> Finding:
+        return drive(load_module("curator.strategies", strategy, "strategy").decide(study), self.measure)
+
+    def measure(self, wave: Wave) -> Outcomes:
+        self.waves.append(wave)
+        return {run: self.outcome(run) for run in wave}
 
     @property
     def asked(self) -> list[Run]:

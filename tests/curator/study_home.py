@@ -102,7 +102,8 @@ class World:
         waves: list[Wave] = []
         with Workers(1) as workers:
             laboratory = self.laboratory(workers, **changes)
-            decision = run_study(laboratory, "individual", waves.append)
+            strategy = replace(self.request, **changes).strategy
+            decision = run_study(laboratory, strategy, waves.append)
         return decision, save_decision(self.home, decision), waves
 
     def asked(self, do: str) -> list[dict[str, Any]]:

@@ -65,6 +65,7 @@ def test_the_interval_and_its_parts_are_those_of_the_differences() -> None:
     assert {name: effect.mean for name, effect in decision.benchmarks.items()} == pytest.approx(
         {"mme": 1, "mmbench": 4}
     )
+    assert decision.item_bootstrap is not None
     assert decision.item_bootstrap.mean == pytest.approx(2.5)
 
 

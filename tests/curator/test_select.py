@@ -187,24 +187,6 @@ def test_two_runs_of_the_same_data_are_one_trial(world: World, finished: tuple[D
     assert len(world.asked("train")) == before + 1
 
 
-def test_the_plan_says_what_it_costs_at_least_and_writes_no_trial(world: World, tmp_path: Path) -> None:
-    fresh = make_world(tmp_path)
-    plan = fresh.laboratory().plan()
-    assert (plan["trials_at_least"], plan["trials_finished"]) == (12, 0)
-    assert plan["samples_at_least"] == 2 * (12 + 31 + (4 * 12 + 19))
-    assert plan["expected_cpu_seconds"] is None
-    assert [one["name"] for one in plan["candidates"]] == ["wins", "harms", "neutral", "split/long"]
-    assert fresh.home.finished("trials") == []
-
-
-def test_a_plan_after_the_study_knows_the_pace_and_what_is_there(
-    world: World, finished: tuple[Decision, Path, list[Wave]], no_trainer: None
-) -> None:
-    plan = world.laboratory().plan()
-    assert plan["trials_finished"] == 4
-    assert plan["expected_cpu_seconds"] == pytest.approx(0.5 * plan["samples_at_least"])
-
-
 # ---- what is refused before anything is spent -------------------------------------------------------------------
 
 
@@ -222,7 +204,10 @@ def test_a_plan_after_the_study_knows_the_pace_and_what_is_there(
         ({"benchmarks": ("mmee",)}, "did you mean 'mme'"),
         ({"benchmarks": ("mme", "mmbench_dev_en")}, "the table of benchmark 'mmbench_dev_en' is not there"),
         ({"categories": ("sciense",)}, "is none of the 12; did you mean 'science'"),
-        ({"margin": -1.0}, "greater than 0"),
+        ({"margin": -1.0}, "greater than or equal to 0"),
+        ({"margin": 0.0}, "no measurement excludes every loss"),
+        ({"held_out": ("mme",)}, "guides this study and so is not held out"),
+        ({"candidates": ()}, "has no candidate"),
         ({"margin": float("nan")}, "finite number"),
     ],
     ids=str,
