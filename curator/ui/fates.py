@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,13 +42,22 @@ BATCH = 1 << 17
 
 
 @dataclass(frozen=True, eq=False)
-class Fates:
-    """The samples that a mix was drawn from, and the fate of each."""
+class Drawn:
+    """A mix and the samples that it was drawn from."""
 
     info: MixInfo
     shelf: Shelf
+    """All samples of its folders that are here."""
     order: Shelf
     """The rows of the mix, in its order."""
+    bounds: Mapping[str, str]
+    """Fate of a bound -> the bound in words."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fates:
+    """The fate of every sample that a mix was drawn from."""
+
     codes: npt.NDArray[np.int16]
     """Fate of each row of the shelf: its place in ``names``."""
     positions: npt.NDArray[np.int32]
@@ -56,14 +65,6 @@ class Fates:
     labels: Mapping[str, tuple[list[str], npt.NDArray[np.int16]]]
     """``part`` and ``category`` as the mix has them: names, and which of them a row has (-1: not in the mix)."""
     names: tuple[str, ...]
-    bounds: Mapping[str, str]
-    """Fate of a bound -> the bound in words."""
-
-    @cached_property
-    def counts(self) -> dict[str, int]:
-        """Fate -> samples (not copies), those that occur."""
-        counted = np.bincount(self.codes, minlength=len(self.names)).tolist()
-        return {name: rows for name, rows in zip(self.names, counted, strict=True) if rows}
 
     def among(self, fate: str, part: str, category: str) -> Flags:
         """Rows of the shelf with this fate; of those in the mix, with the part and category that they have there."""
@@ -76,28 +77,36 @@ class Fates:
         return flags
 
 
+def drawn(home: Home, folder: Path) -> Drawn:
+    """A finished mix and its samples, as far as footers tell."""
+    info = MixReader(home, folder).info
+    there = [home.stage("samples") / part.samples_folder for part in info.parts]
+    shelf = Shelf.of([one for one in there if is_finished(one)])
+    order = Shelf(tuple(map(sample_file, sorted(folder.glob("rows-*.parquet")))))
+    bounds = {
+        f"{one['filter']}.{column}": bound_in_words(Bounds.model_validate(bound))
+        for leaf in leaves(info.recipe)
+        for one in leaf.get("filters", ())
+        for column, bound in one["bounds"].items()
+    }
+    return Drawn(info, shelf, order, bounds)
+
+
 @lru_cache(maxsize=KEPT)
 def fates(home: Path, folder: Path) -> Fates:
     """The fates of a finished mix, which never change."""
     opened = Home(home)
-    info = MixReader(opened, folder).info
-    there = [opened.stage("samples") / part.samples_folder for part in info.parts]
-    shelf = Shelf.of([one for one in there if is_finished(one)])
+    mix = drawn(opened, folder)
+    shelf, names = mix.shelf, (*FATES, *mix.bounds)
     codes = np.zeros(shelf.rows, np.int16)
-    names, words = list(FATES), {}
-    for leaf in leaves(info.recipe):
-        for name, bound, flags in _dropped(opened, shelf, leaf, codes):
-            if name not in names:
-                names.append(name)
-                words[name] = bound
-            codes[flags] = names.index(name)
-    paths = sorted(folder.glob("rows-*.parquet"))
-    numbers, places, labels = _members(shelf, paths)
+    for leaf in leaves(mix.info.recipe):
+        for name, rows in _dropped(opened, shelf, leaf, codes):
+            codes[rows] = names.index(name)
+    numbers, places, labels = _members(shelf, [file.path for file in mix.order.files])
     codes[numbers] = INSIDE
     positions = np.full(shelf.rows, -1, np.int32)
     positions[numbers[::-1]] = places[::-1]  # of copies the first one stays
-    order = Shelf(tuple(map(sample_file, paths)))
-    return Fates(info, shelf, order, codes, positions, labels, tuple(names), words)
+    return Fates(codes, positions, labels, names)
 
 
 def leaves(recipe: Mapping[str, Any]) -> Iterator[Leaf]:
@@ -109,10 +118,8 @@ def leaves(recipe: Mapping[str, Any]) -> Iterator[Leaf]:
             yield from leaves(member)
 
 
-def _dropped(
-    home: Home, shelf: Shelf, leaf: Leaf, codes: npt.NDArray[np.int16]
-) -> Iterator[tuple[str, str, npt.NDArray[np.int64]]]:
-    """Mark what a leaf asks for as left out; then each bound in words with the rows it was the first to drop."""
+def _dropped(home: Home, shelf: Shelf, leaf: Leaf, codes: npt.NDArray[np.int16]) -> Iterator[tuple[str, Places]]:
+    """Mark what a leaf asks for as left out; then the name of each bound with the rows it was the first to drop."""
     import pyarrow as pa
 
     at = [n for n, file in enumerate(shelf.files) if file.folder == leaf["samples"]]
@@ -128,9 +135,8 @@ def _dropped(
         tables = [table_of(folder / shelf.files[n].path.name, ["id", *one["bounds"]]) for n in at]
         values = pa.concat_tables(tables).take(pa.array(asked - shelf.starts[at[0]]))
         for column, bound in one["bounds"].items():
-            bounds = Bounds.model_validate(bound)
-            kept = left & np.asarray(keeps(values, column, bounds))
-            yield f"{one['filter']}.{column}", bound_in_words(bounds), asked[left & ~kept]
+            kept = left & np.asarray(keeps(values, column, Bounds.model_validate(bound)))
+            yield f"{one['filter']}.{column}", asked[left & ~kept]
             left = kept
 
 
@@ -192,4 +198,5 @@ def _codes(column: pa.DictionaryArray, known: list[str]) -> npt.NDArray[np.int16
     values = [value or "" for value in column.dictionary.to_pylist()]
     known += [value for value in values if value not in known]
     places = np.array([known.index(value) for value in values], np.int16)
-    return places[np.asarray(column.indices)]
+    which: npt.NDArray[np.int16] = places[np.asarray(column.indices)]
+    return which

@@ -33,7 +33,7 @@ HEADERS = {
 }
 """Sent with every answer, unless the page has its own."""
 METHODS = ("GET", "HEAD")
-TOKEN = "token"
+TOKEN = "token"  # noqa: S105 - the name of a field
 COOKIE = "curator_token"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 

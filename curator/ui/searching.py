@@ -7,6 +7,7 @@ up; then it says how far it came, and the next page goes on from there.
 
 from __future__ import annotations
 
+import glob
 import threading
 import time
 from collections import deque
@@ -20,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curator.ui.shelves import SampleFile, Shelf, sample_file
+from registry.store import is_finished
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,7 +48,7 @@ class Range:
     """What a measured column must satisfy; without anything, that it is there."""
 
     measure: str
-    """Folder of the measure."""
+    """Folder of the measure, or the filter that measured: its folder has another name beside each dataset."""
     column: str
     low: float | None = None
     high: float | None = None
@@ -213,10 +215,9 @@ def _matching(window: _Window, wanted: Wanted, measures: Path) -> npt.NDArray[np
             left &= _named(window, column, value)
     for one in wanted.ranges:
         if left.any():
-            left &= _within(_column(_beside(measures, window, one.measure), one.column, window), one)
+            left &= _measured(window, measures, one)
     if wanted.moved_by and left.any():
-        labels = _column(_beside(measures, window, wanted.moved_by), "category", window)
-        left &= ~_equal_columns(labels, _column(window.file, "category", window))
+        left &= _moved(window, measures, wanted.moved_by)
     if wanted.name and left.any():
         columns = [_column(window.file, name, window) for name in ("id", "source_id")]
         left &= _equal(columns[0], wanted.name) | _equal(columns[1], wanted.name)
@@ -229,8 +230,14 @@ def _column(file: SampleFile, name: str, window: _Window) -> pa.ChunkedArray:
     return file.read([name], window.begin, window.end).column(name)
 
 
-def _beside(measures: Path, window: _Window, measure: str) -> SampleFile:
-    return sample_file(measures / window.file.folder / measure / window.file.path.name)
+def _beside(measures: Path, window: _Window, measure: str) -> SampleFile | None:
+    """The file of a measure beside a file of samples; of the measure's folder, or of the filter of that name."""
+    root = measures / window.file.folder
+    for folder in (root / measure, *sorted(root.glob(f"{glob.escape(measure)}-*"))):
+        path = folder / window.file.path.name
+        if is_finished(folder) and path.is_file() and sample_file(path).rows == window.file.rows:
+            return sample_file(path)
+    return None
 
 
 def _flags(values: Any) -> Flags:
@@ -251,10 +258,22 @@ def _named(window: _Window, column: str, value: str) -> Flags:
     return _equal(_column(window.file, column, window), value)
 
 
-def _equal_columns(first: pa.ChunkedArray, second: pa.ChunkedArray) -> Flags:
+def _moved(window: _Window, measures: Path, measure: str) -> Flags:
+    """Rows to which a measure of labels gives another category."""
     import pyarrow.compute as pc
 
-    return _flags(pc.equal(first, second))
+    labels = _beside(measures, window, measure)
+    if labels is None:
+        return np.zeros(window.end - window.begin, np.bool_)
+    return _flags(pc.not_equal(_column(labels, "category", window), _column(window.file, "category", window)))
+
+
+def _measured(window: _Window, measures: Path, wanted: Range) -> Flags:
+    """Rows whose measured value is as wanted; none where nobody measured."""
+    file = _beside(measures, window, wanted.measure)
+    if file is None or wanted.column not in file.columns:
+        return np.zeros(window.end - window.begin, np.bool_)
+    return _within(_column(file, wanted.column, window), wanted)
 
 
 def _within(column: pa.ChunkedArray, wanted: Range) -> Flags:

@@ -62,6 +62,7 @@ def serve(home: Home, listening: Listening, announce: Callable[[str], None]) -> 
     config = uvicorn.Config(
         app,
         log_config=None,
+        log_level="critical",  # a page that breaks says so on one line
         access_log=False,  # an address may hold the token
         server_header=False,
         proxy_headers=False,

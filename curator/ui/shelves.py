@@ -120,7 +120,7 @@ class Shelf:
         for number in dict.fromkeys(numbers):
             index, row = self.place(number)
             together.setdefault((index, bisect_right(self.files[index].ends, row)), []).append((number, row))
-        found = {}
+        found: dict[int, tuple[SampleFile, int, pa.Table]] = {}
         for (index, _), rows in together.items():
             file = self.files[index]
             begin, end = min(row for _, row in rows), max(row for _, row in rows) + 1
@@ -139,6 +139,7 @@ class MeasureColumn:
     """``blank_image.grey_deviation``; with the digest where a filter measured twice."""
     unit: str
     is_text: bool
+    """Whether it is asked for by name: text, or true and false."""
 
 
 def measure_folders(home: Home, samples: str) -> list[Path]:
@@ -167,18 +168,16 @@ def measure_columns(home: Home, samples: str) -> list[MeasureColumn]:
     found: list[MeasureColumn] = []
     folders = measure_folders(home, samples)
     names = [measure_name(folder) for folder in folders]
-    for folder, name in zip(folders, names, strict=True):
+    for folder, filtered in zip(folders, names, strict=True):
         path = next(folder.glob("part-*.parquet"))
         with damage_refused(path):
             schema = pq.read_schema(path)
         units = _units(folder)
-        title = name if names.count(name) == 1 else folder.name
-        for field in schema:
-            is_text = pa.types.is_string(field.type)
-            is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
-            if field.name != "id" and (is_text or is_number or pa.types.is_boolean(field.type)):
-                key = f"{folder.name}.{field.name}"
-                found.append(MeasureColumn(key, f"{title}.{field.name}", units.get(field.name, ""), is_text))
+        title = filtered if names.count(filtered) == 1 else folder.name
+        for name, kind in zip(schema.names, schema.types, strict=True):
+            is_text = pa.types.is_string(kind) or pa.types.is_boolean(kind)
+            if name != "id" and (is_text or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+                found.append(MeasureColumn(f"{folder.name}.{name}", f"{title}.{name}", units.get(name, ""), is_text))
     return found
 
 
