@@ -97,11 +97,11 @@ def _first_rows(lines: IO[bytes]) -> Answered:
     answered = Answered()
     for line in _lines(lines):
         row = _row(line)
-        if row is None:
-            continue
-        if len(answered.rows) == ROWS or line[-1:] != b"\n":
+        if line[-1:] != b"\n" or (row is not None and len(answered.rows) == ROWS):
             answered.more = True
             break
+        if row is None:
+            continue
         answered.columns = answered.columns or list(row)
         answered.rows.append(list(row.values()))
     return answered

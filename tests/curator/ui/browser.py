@@ -9,6 +9,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,15 @@ SWITCHES = (
     "--hide-scrollbars",
     "--mute-audio",
 )
+START = """import os, sys
+ends = [os.dup(int(end)) for end in sys.argv[1:3]]
+while min(ends) < 5:
+    ends = [os.dup(end) for end in ends]
+for place, end in enumerate(ends, 3):
+    os.dup2(end, place)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Starts Chromium with the pipe where it expects it: it reads at descriptor 3 and writes at 4."""
 PATIENCE = 60.0
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27}
 
@@ -54,21 +64,21 @@ class Browser:
         self._in, to_write = os.pipe()
         found = program()
         assert found is not None
+        pipe = (str(to_read), str(to_write))
         self._process = subprocess.Popen(
-            # Chromium reads at descriptor 3 and writes at 4
-            ["/bin/sh", "-c", f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}', found, *SWITCHES, f"--user-data-dir={profile}"],
+            [sys.executable, "-S", "-E", "-c", START, *pipe, found, *SWITCHES, f"--user-data-dir={profile}"],
             pass_fds=(to_read, to_write),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         os.close(to_read)
         os.close(to_write)
+
+    def __enter__(self) -> Self:
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.send(f"{domain}.enable")
-
-    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -148,7 +158,8 @@ class Browser:
     def click(self, selector: str) -> None:
         """Click where an element is, as a hand does."""
         x, y = self.js(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center'}});"
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            " e.scrollIntoView({block: 'center'});"
             " const b = e.getClientRects()[0]; return [b.x + b.width / 2, b.y + b.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):

@@ -40,7 +40,9 @@ def test_a_head_is_a_page_without_its_body(server: Server) -> None:
     assert headers["content-type"].startswith("text/html")
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "192.168.0.7", "localhost@evil.example"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "", "192.168.0.7", "localhost@evil.example"]
+)
 def test_a_name_that_was_made_to_point_here_is_not_answered(server: Server, host: str) -> None:
     status, _, body = server.ask("/datasets", headers={"Host": host})
     assert status in (400, 421)
@@ -54,7 +56,12 @@ def test_names_of_this_machine_are_answered_at_any_port(server: Server, host: st
 
 @pytest.mark.parametrize(
     ("site", "mode", "status"),
-    [("cross-site", "no-cors", 403), ("same-site", "cors", 403), ("same-origin", "cors", 200), ("none", "navigate", 200)],
+    [
+        ("cross-site", "no-cors", 403),
+        ("same-site", "cors", 403),
+        ("same-origin", "cors", 200),
+        ("none", "navigate", 200),
+    ],
 )
 def test_another_website_may_not_load_a_picture_or_a_page(server: Server, site: str, mode: str, status: int) -> None:
     headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": "image"}
@@ -68,7 +75,7 @@ def test_a_link_of_another_website_may_be_followed(server: Server) -> None:
 
 
 def test_where_others_can_reach_it_a_token_is_needed(made: Made) -> None:
-    with Server(made.home.path, "--host", "0.0.0.0") as server:
+    with Server(made.home.path, "--host", "0.0.0.0") as server:  # noqa: S104 - what is tested
         token = server.address.partition("?token=")[2]
         assert len(token) > 40
         for path in ("/", "/?token=", "/?token=wrong", f"/?token={token}x", "/static/icon.svg", "/picture/00"):

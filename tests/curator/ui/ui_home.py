@@ -1,4 +1,4 @@
-"""A data home as a hostile world would fill it: scripts in captions, other scripts' letters, huge pictures, long talks."""
+"""A data home as a hostile world would fill it: scripts in captions, letters of many scripts, huge pictures."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def make_home(folder: Path) -> Made:
     labels(home, chats)
     measure(home, chats, "text_length")
     long = _long_talk(home, folder)
-    bound = {"text_length": {"words": {"min": 7}}}
+    bound = {"text_length": {"chars": {"min": 28}}}
     mix = _mix(home, "bounded", {"dataset": "chats", "filters": bound}, {"dataset": "pics", "repeat": 2})
     whole = _mix(home, "whole", {"dataset": "chats"}, {"dataset": "pics"})
     for seed, (mme, science) in enumerate([(41.0, 70.0), (43.5, 61.25), (39.0, 80.5), (55.0, 50.0)]):
@@ -114,9 +114,7 @@ def _pictures(home: Home, folder: Path) -> str:
 
 
 def _long_talk(home: Home, folder: Path) -> str:
-    turns = [
-        {"from": ("human", "gpt")[n % 2], "value": f"message number {n + 1} of a long talk"} for n in range(TURNS)
-    ]
+    turns = [{"from": ("human", "gpt")[n % 2], "value": f"message number {n + 1} of a long talk"} for n in range(TURNS)]
     write_json(folder / "long" / "train.json", [{"id": "endless", "conversations": turns}])
     made = pulled(home, write_card(home, "long", format="llava_chat"), folder / "long")
     return made.folder.name
