@@ -47,6 +47,7 @@ COMMANDS: dict[str, Entry] = {
     "prompts": Entry("prompts", "Print what a benchmark asks, to the character."),
     "select": Entry("select", "Decide by experiment which datasets stay in."),
     "report": Entry("report", "Write the report of a decision: tables, figures, numbers."),
+    "watch": Entry("watch", "Show what is being trained in a data home, and all scores so far."),
     "ui": Entry("ui", "Look at the data home in a browser of this machine."),
     "export": Entry("export", "Write a mix in the form that a trainer reads."),
     "publish": Entry("publish", "Publish a mix as a Hub dataset, a checkpoint as a Hub model."),

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from markupsafe import Markup
-
 from curator import __version__
 from curator.output import cell, visible
 from curator.report import theme, wording
@@ -63,7 +61,7 @@ def environment() -> jinja2.Environment:
 
 def _shown(value: Any) -> Any:
     """Foreign text with control codes and direction overrides made visible; escaping for HTML follows it."""
-    if isinstance(value, str) and not isinstance(value, Markup):
+    if isinstance(value, str) and not hasattr(value, "__html__"):  # what a macro made is HTML already
         return visible(value)
     return value
 

@@ -6,11 +6,9 @@ A process holds the lock of the folder aside in which it works; whoever finds it
 from __future__ import annotations
 
 import fcntl
-import json
 import math
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +20,8 @@ POINTS = 500
 """Places of a curve that are drawn: of each stretch of steps its least and largest loss."""
 _PRIVATE = re.compile(r"\.(\d+\.\d+|[0-9a-f]{12}\.kept)$")
 """What the name of a folder aside has behind the name of what is made there."""
+_LOSS = re.compile(rb'"loss": *(-?[0-9][0-9.eE+-]*)')
+"""The loss in a line of a log: a million lines are looked through in half a second."""
 
 
 @dataclass(frozen=True)
@@ -94,36 +94,22 @@ def _is_held(lock: Path) -> bool:
 def read_curve(path: Path) -> Curve | None:
     """The curve in a log; None where there is none yet. A line that is being written is left for the next look."""
     try:
-        lines = path.read_bytes().split(b"\n")
+        data = path.read_bytes()
     except OSError:
         return None
-    losses = [loss for loss in map(_loss, _thinned(lines)) if loss is not None]
-    steps = max(len(lines) - 1, 1)
-    return _drawn(losses, steps) if losses else None
+    losses = [float(found) for found in _LOSS.findall(data, 0, data.rfind(b"\n") + 1)]
+    known = [loss for loss in losses if math.isfinite(loss)]
+    return _drawn(known) if known else None
 
 
-def _thinned(lines: Sequence[bytes]) -> Sequence[bytes]:
-    """At most a few thousand lines, evenly chosen, with the last one: no log is too long to be looked at."""
-    step = max(1, len(lines) // (8 * POINTS))
-    return [*lines[:-1:step], *(lines[-2:-1] if step > 1 else [])]
-
-
-def _loss(line: bytes) -> float | None:
-    try:
-        value = json.loads(line)["loss"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
-def _drawn(losses: list[float], steps: int) -> Curve:
+def _drawn(losses: list[float]) -> Curve:
     axis = nice_axis(losses, 6)
     places = _extremes(losses)
     last = max(len(losses) - 1, 1)
     points = [(1000 * place / last, 320 * (1 - axis.at(losses[place]) / 100)) for place in places]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     marks = [(round(320 * (1 - axis.at(tick) / 100), 1), f"{tick:g}") for tick in axis.ticks]
-    return Curve(steps, losses[0], losses[-1], min(losses), line, axis, marks)
+    return Curve(len(losses), losses[0], losses[-1], min(losses), line, axis, marks)
 
 
 def _extremes(losses: list[float]) -> list[int]:

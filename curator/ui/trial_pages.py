@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from curator.ui.asked import Asked
+from curator.ui.board import AVERAGE, benchmarks_of, board, ranked
 from curator.ui.library import Library
 from curator.ui.rendering import page
 from curator.ui.running import LOG, being_made, log_of, read_curve
@@ -17,8 +18,6 @@ from registry.store import read_record
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
-
-AVERAGE = "average"
 
 
 def trials(library: Library, request: Request) -> Response:
@@ -66,9 +65,7 @@ def leaderboard(library: Library, request: Request) -> Response:
     asked = Asked(request.query_params)
     by = asked.choice("by", "trial", "mix")
     scores = facts.score_rows(facts.HomeFacts(library.home.path))
-    benchmarks = list(dict.fromkeys(sorted(str(row["benchmark"]) for row in scores)))
-    rows = _board(scores, by, benchmarks)
-    columns = [by, AVERAGE, *benchmarks]
+    columns = [by, AVERAGE, *benchmarks_of(scores)]
     sort = asked.choice("sort", AVERAGE, *columns)
     rising = asked.choice("order", "falling" if sort != by else "rising", "rising", "falling") == "rising"
     return page(
@@ -76,31 +73,8 @@ def leaderboard(library: Library, request: Request) -> Response:
         "leaderboard.html.jinja",
         by=by,
         columns=columns,
-        rows=_sorted(rows, sort, by, rising=rising),
+        rows=ranked(board(scores, by), sort, by, rising=rising),
         sort=sort,
         rising=rising,
         partial=any(row["partial"] for row in scores),
     )
-
-
-def _board(scores: list[dict[str, Any]], by: str, benchmarks: list[str]) -> list[dict[str, Any]]:
-    """One row a trial or mix: benchmark -> mean score; the average only where every benchmark was scored."""
-    together: dict[str, dict[str, list[float]]] = {}
-    trials: dict[str, set[str]] = {}
-    for score in scores:
-        name = str(score[by] or "a mix that is not here")
-        together.setdefault(name, {}).setdefault(str(score["benchmark"]), []).append(float(score["score"]))
-        trials.setdefault(name, set()).add(str(score["trial"]))
-    rows = []
-    for name, found in together.items():
-        means = {benchmark: fmean(values) for benchmark, values in found.items()}
-        whole = len(means) == len(benchmarks)
-        rows.append({**means, by: name, "trials": len(trials[name]), AVERAGE: fmean(means.values()) if whole else None})
-    return rows
-
-
-def _sorted(rows: list[dict[str, Any]], sort: str, by: str, *, rising: bool) -> list[dict[str, Any]]:
-    """Rows by one column, those without a value last; ties by name."""
-    named = sorted(rows, key=lambda row: str(row[by]))
-    known = [row for row in named if row.get(sort) is not None]
-    return sorted(known, key=lambda row: row[sort], reverse=not rising) + [r for r in named if r.get(sort) is None]
