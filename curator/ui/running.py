@@ -20,7 +20,7 @@ POINTS = 500
 """Places of a curve that are drawn: of each stretch of steps its least and largest loss."""
 _PRIVATE = re.compile(r"\.(\d+\.\d+|[0-9a-f]{12}\.kept)$")
 """What the name of a folder aside has behind the name of what is made there."""
-_LOSS = re.compile(rb'"loss": *(-?[0-9][0-9.eE+-]*)')
+_LOSS = re.compile(rb'"loss": *(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)')
 """The loss in a line of a log: a million lines are looked through in half a second."""
 
 
