@@ -64,6 +64,7 @@ def make_app(home: Home) -> Starlette:
     ]
     pages = [Route(address, _bound(made, library), methods=["GET"]) for address, made in PAGES.items()]
     handlers = {Refusal: _refused, HTTPException: _no_page, Exception: _broken}
+    # Starlette's type has handlers take any exception; each of these takes its own
     return Starlette(routes=[*static, *pages], exception_handlers=handlers)  # type: ignore[arg-type]
 
 
@@ -85,19 +86,19 @@ def _picture(library: Library, request: Request) -> Response:
     return Response(data, media_type=kind, headers=LONG)
 
 
-def _style(request: Request) -> Response:  # noqa: ARG001 - as every endpoint
+def _style(_request: Request) -> Response:
     from starlette.responses import Response
 
     return Response(style(), media_type="text/css", headers=LONG)
 
 
-def _script(request: Request) -> Response:  # noqa: ARG001 - as every endpoint
+def _script(_request: Request) -> Response:
     from starlette.responses import FileResponse
 
     return FileResponse(HERE / SCRIPT, media_type="text/javascript")
 
 
-def _icon(request: Request) -> Response:  # noqa: ARG001 - as every endpoint
+def _icon(_request: Request) -> Response:
     from starlette.responses import FileResponse
 
     return FileResponse(HERE / "icon.svg", media_type="image/svg+xml", headers=LONG)

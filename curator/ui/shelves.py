@@ -64,7 +64,7 @@ class SampleFile:
         return table.slice(begin - start, end - begin)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def sample_file(path: Path) -> SampleFile:
     """What the footer of a file says."""
     import pyarrow.parquet as pq

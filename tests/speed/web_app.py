@@ -9,6 +9,7 @@ the search for a rare word stands the same question to DuckDB, over the same fil
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import itertools
 import json
@@ -59,10 +60,6 @@ def _rows(samples: int) -> Iterator[dict[str, Any]]:
     for number in range(samples):
         quarter = number * len(CATEGORIES) // samples
         answer = " ".join(draw.choices(WORDS, k=draw.randint(5, 100)))
-        turns = [
-            ("user", f"Describe picture {number}."),
-            ("assistant", f"{answer} {RARE if number % 100_003 == 7 else ''}"),
-        ]
         yield {
             "id": hashlib.sha256(str(number).encode()).hexdigest()[:32],
             "dataset": "million",
@@ -118,7 +115,7 @@ def main() -> None:
     }
     with Server(home.path) as server:
         for name, path in pages.items():
-            first, median, page = timed(options.rounds, lambda path=path: server.page(path))  # type: ignore[misc]
+            first, median, page = timed(options.rounds, functools.partial(server.page, path))
             said = found(page) if 'id="found"' in page else ""
             print(json.dumps({"page": name, "first": round(first, 3), "median": round(median, 3), "found": said}))
     first, median, rows = timed(options.rounds, lambda: duckdb_search(home))
