@@ -19,8 +19,8 @@ from registry.card import card_files, read_card
 from registry.discovery import names, package_folder
 from registry.errors import Refusal, did_you_mean
 from registry.recipe import Recipe, RecipePart, load_recipe, recipe_files
+from registry.scale import load_scale, scale_names
 from registry.store import Home, read_record
-from registry.trial import load_scale, scale_names
 
 
 @dataclass

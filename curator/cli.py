@@ -50,6 +50,8 @@ COMMANDS: dict[str, Entry] = {
     "select": Entry("select", "Decide by experiment which datasets stay in."),
     "simulate": Entry("simulate", "Say how often a strategy and its rule err, on studies with known truth."),
     "report": Entry("report", "Write the report of a decision: tables, figures, numbers."),
+    "watch": Entry("watch", "Show what is being trained in a data home, and all scores so far."),
+    "ui": Entry("ui", "Look at the data home in a browser of this machine."),
     "export": Entry("export", "Write a mix in the form that a trainer reads."),
     "publish": Entry("publish", "Publish a mix as a Hub dataset, a checkpoint as a Hub model."),
     "lineage": Entry("lineage", "Walk from anything back to its files and on to what was made of it."),

@@ -15,8 +15,9 @@ from statistics import fmean
 from curator.judging import AVERAGE, Estimates, Family, judge
 from curator.study import Candidate, Outcome, Outcomes, Run, Study, Wave
 from registry.errors import Refusal
+from registry.scale import Noise
 from registry.statistics import Estimate, PooledVariance, item_bootstrap, pooled_variance
-from registry.trial import CandidateDecision, Effect, How, Noise, WithoutBenchmark
+from registry.trial import CandidateDecision, Effect, How, WithoutBenchmark
 
 Figures = Mapping[str, tuple[str, ...]]
 """Name of a figure -> the benchmarks whose mean it is."""

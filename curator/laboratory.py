@@ -21,14 +21,10 @@ from registry.benchmark import load_benchmark
 from registry.errors import Refusal
 from registry.mix import MixInfo
 from registry.recipe import Quota, Recipe, RecipePart
+from registry.scale import Scale
 from registry.scores import Replying, score_path
 from registry.store import Home
-from registry.trial import (
-    BenchmarkScore,
-    Scale,
-    Settings,
-    Stage,
-)
+from registry.trial import BenchmarkScore, Settings, Stage
 
 
 @dataclass(frozen=True)

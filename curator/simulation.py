@@ -22,7 +22,8 @@ from curator.study import Candidate, Finding, Outcome, Outcomes, Run, Study, Wav
 from registry.discovery import load_module
 from registry.errors import Refusal, did_you_mean
 from registry.identity import order_key
-from registry.trial import DecisionRule, Noise
+from registry.scale import Noise
+from registry.trial import DecisionRule
 
 Scores = npt.NDArray[np.float64]
 Truth = Literal["good", "neutral", "bad"]

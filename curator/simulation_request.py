@@ -9,7 +9,8 @@ from curator.error_rates import Arm
 from curator.simulation import Setting
 from registry.discovery import load_module, names, package_folder
 from registry.errors import Refusal
-from registry.trial import DecisionRule, load_scale
+from registry.scale import load_scale
+from registry.trial import DecisionRule
 
 STRATEGIES = "curator.strategies"
 PAPER_MARGINS = (0.0, 1.0, 3.0)

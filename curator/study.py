@@ -8,8 +8,9 @@ from math import fsum
 from statistics import fmean
 
 from registry.recipe import Quota, RecipePart
+from registry.scale import Noise
 from registry.statistics import Items
-from registry.trial import CandidateDecision, DecisionRule, Effect, Noise
+from registry.trial import CandidateDecision, DecisionRule, Effect
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from curator.rounds import ends
 from curator.simulation import GUIDE, Setting, SimulatedLaboratory
 from curator.study import Run, Study, drive
 from registry.discovery import load_module
+from registry.scale import Noise
 from registry.store import COST, Home, read_record
-from registry.trial import Noise
 
 STUDIES = 20
 """Simulated studies: their spread is the range that is told."""

@@ -21,9 +21,10 @@ from registry.discovery import load_module
 from registry.errors import Refusal
 from registry.identity import file_digest
 from registry.recipe import load_recipe
+from registry.scale import load_scale
 from registry.scores import USUAL, Replying
 from registry.store import Home
-from registry.trial import DecisionRule, load_scale
+from registry.trial import DecisionRule
 
 GUIDE_BENCHMARKS = ("mme", "mmbench_dev_en", "scienceqa_test", "seedbench_img")
 """The paper's four: its guide to selection and the columns of its Table 5."""

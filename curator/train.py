@@ -17,8 +17,9 @@ from registry.checkpoint import DEMO
 from registry.errors import Refusal
 from registry.memory import in_gib, memory_of, sizes_of
 from registry.mix import MixReader
+from registry.scale import Scale
 from registry.store import Home, find_folder, read_record, write_aside
-from registry.trial import Runtime, Scale, Settings, Stage
+from registry.trial import Runtime, Settings, Stage
 
 
 @dataclass(frozen=True)

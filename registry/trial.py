@@ -5,21 +5,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from registry.assembly import Assembly
-from registry.discovery import names
-from registry.errors import Refusal, did_you_mean
 from registry.identity import digest
-from registry.yaml_file import StrictModel, load
+from registry.yaml_file import StrictModel
 
 SETTINGS_VERSION = 2
 """Raised whenever training behaves differently for equal settings."""
 
-SCALES = Path(__file__).parent / "scales"
 
 Module = Literal["vision", "adapter", "llm"]
 MODULES: tuple[Module, ...] = ("vision", "adapter", "llm")
@@ -84,30 +79,6 @@ class Stage(StrictModel):
         if self.lora is not None and "llm" not in self.trains:
             raise ValueError("lora is for the language model, which this stage does not train: add llm to trains")
         return self
-
-
-class Noise(StrictModel):
-    """Seed noise measured in a calibration study: the prior of the selection's variance estimate."""
-
-    degrees_of_freedom: float = Field(gt=0)
-    """Weight of this prior beside the study's own repeats."""
-    average: float = Field(gt=0)
-    """Standard deviation of one paired difference of the guide average, in points."""
-    benchmarks: dict[str, float] = Field(default_factory=dict)
-    """The same for each guide benchmark."""
-
-
-class Scale(StrictModel):
-    """Everything about a trial but the data."""
-
-    name: str
-    title: str
-    base: str | Assembly
-    """``demo`` (ships with the package), a folder with a LLaVA checkpoint in transformers' layout, or what to join."""
-    pretrain: Stage | None = None
-    sft: Stage
-    max_new_tokens: int = 16
-    noise: Noise | None = None
 
 
 class Settings(StrictModel):
@@ -388,18 +359,3 @@ class Decision(BaseModel):
 
 
 DECISION_FILE = "decision.json"
-
-
-def scale_names() -> list[str]:
-    """Names of the packaged scales."""
-    return names(SCALES, ".yaml")
-
-
-def load_scale(name_or_path: str) -> Scale:
-    """A scale by name or from a ``.yaml`` file."""
-    if name_or_path.endswith((".yaml", ".yml")):
-        return load(Path(name_or_path), Scale)
-    if name_or_path not in scale_names():
-        hint = did_you_mean(name_or_path, scale_names())
-        raise Refusal(f"scale '{name_or_path}'", f"there is none{hint}", f"choose one of: {', '.join(scale_names())}")
-    return load(SCALES / f"{name_or_path}.yaml", Scale)

@@ -130,8 +130,8 @@ def command(
     from curator.assembly import make_base
     from curator.runner import Place
     from curator.train import plan_training, runtime_of
+    from registry.scale import load_scale
     from registry.store import Home
-    from registry.trial import load_scale
 
     scale = load_scale(scale_name)
     if base is not None:

@@ -10,8 +10,9 @@ import numpy as np
 from curator.study import Candidate, Finding, Outcome, Outcomes, Run, Study, Wave, drive
 from registry.discovery import load_module
 from registry.identity import digest, order_key
+from registry.scale import Noise
 from registry.taxonomy import SLUGS
-from registry.trial import CandidateDecision, DecisionRule, Noise
+from registry.trial import CandidateDecision, DecisionRule
 
 GUIDE = ("mme", "mmbench")
 KNOWN = Noise(degrees_of_freedom=1e6, average=1.0, benchmarks=dict.fromkeys(GUIDE, 1.0))

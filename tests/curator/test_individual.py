@@ -11,7 +11,8 @@ import pytest
 
 from curator.study import Finding, Run
 from registry.errors import Refusal
-from registry.trial import DecisionRule, Noise
+from registry.scale import Noise
+from registry.trial import DecisionRule
 from tests.curator.replay import GUIDE, KNOWN, RULE, Replay, Scores, adding, candidate, noisy, only, study
 
 # ---- the table of verdicts --------------------------------------------------------------------------------------

@@ -18,8 +18,9 @@ from curator.study_request import GUIDE_BENCHMARKS, find_table
 from curator.train import TrainPlan, plan_training, train
 from curator.trials import Trainer, Workers
 from registry.errors import Refusal
+from registry.scale import load_scale
 from registry.store import read_record
-from registry.trial import DECISION_FILE, Decision, load_scale
+from registry.trial import DECISION_FILE, Decision
 from tests.curator.data_home import file_bytes
 from tests.curator.study_home import CHILD, World, make_world
 

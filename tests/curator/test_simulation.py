@@ -24,8 +24,9 @@ from curator.simulation import (
 from curator.simulation_request import SimulationRequest
 from curator.study import Run
 from registry.errors import Refusal
+from registry.scale import load_scale
 from registry.taxonomy import SLUGS
-from registry.trial import DecisionRule, load_scale
+from registry.trial import DecisionRule
 
 NOISE = load_scale("demo").noise
 CANDIDATES = paper_candidates()

@@ -12,8 +12,9 @@ from curator.assembly import Base
 from curator.train import TrainPlan, memory_plan, runtime_of, write_request
 from registry.checkpoint import DEMO_FOLDER
 from registry.errors import Refusal
+from registry.scale import load_scale
 from registry.store import Home
-from registry.trial import Runtime, Settings, load_scale
+from registry.trial import Runtime, Settings
 
 
 def given(**changes: Any) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import pytest
 from registry.checkpoint import DEMO_FOLDER
 from registry.errors import Refusal
 from registry.memory import GIB, LIBRARIES, Memory, Sizes, in_gib, memory_of, sizes_of
-from registry.trial import Runtime, Stage, load_scale
+from registry.scale import load_scale
+from registry.trial import Runtime, Stage
 from tests.speed.memory_plan import SHAPES
 
 SEVEN, LARGE = SHAPES["LLaVA-1.5 7B"], SHAPES["Yi 34B"]

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from registry.assembly import Assembly
-from registry.trial import Lora, Scale, Stage, load_scale, scale_names
+from registry.scale import Scale, load_scale, scale_names
+from registry.trial import Lora, Stage
 
 PAPER = [name for name in scale_names() if name.startswith("paper-")]
 MODELS = {

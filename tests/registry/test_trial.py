@@ -11,21 +11,9 @@ from pydantic import ValidationError
 
 from registry.errors import Refusal
 from registry.identity import file_digest
+from registry.scale import Noise, Scale, load_scale, scale_names
 from registry.scores import Replying, score_path
-from registry.trial import (
-    BenchmarkScore,
-    CandidateDecision,
-    DecisionRule,
-    Effect,
-    Lora,
-    Noise,
-    Runtime,
-    Scale,
-    Settings,
-    Stage,
-    load_scale,
-    scale_names,
-)
+from registry.trial import BenchmarkScore, CandidateDecision, DecisionRule, Effect, Lora, Runtime, Settings, Stage
 
 STAGE = Stage(
     name="sft",
