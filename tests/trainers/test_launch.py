@@ -70,6 +70,7 @@ def test_what_a_launcher_started_must_be_as_many_as_the_request_says(
     request = request.model_copy(update={"runtime": Runtime(processes=2, parallel="fsdp")})
     (tmp_path / "request.json").write_text(request.model_dump_json())
     monkeypatch.setattr("trainers.serve.die_with_parent", lambda: None)
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # the process says there how its libraries should behave
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     assert main(["train", str(tmp_path / "request.json")]) == 1
     event = json.loads(capsys.readouterr().out)

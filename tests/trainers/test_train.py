@@ -81,6 +81,22 @@ def test_training_learns_and_says_how(toy: Toy) -> None:
     assert json.loads((folder / COST).read_bytes())["samples"] == 720
 
 
+def test_the_log_grows_while_it_trains(toy: Toy) -> None:
+    request = train_request(toy.home, toy.base, toy.mix, "watched", seed=21)
+    request = request.model_copy(update={"runtime": request.runtime.model_copy(update={"log_every": 2})})
+    seen: list[tuple[int, int]] = []
+
+    def look(event: dict[str, object]) -> None:
+        if event["event"] == "progress":
+            (log,) = toy.home.aside.glob(f"*/{LOG}")
+            seen.append((int(str(event["step"])), len(log.read_text().splitlines())))
+
+    folder, _ = train(toy.workshop, request, look)
+    assert len(seen) > 1
+    assert all(step - 1 <= lines <= step for step, lines in seen)
+    assert len(log_of(folder)) == seen[-1][0]
+
+
 def test_frozen_modules_are_unchanged_to_the_bit(toy: Toy) -> None:
     folder = run(toy, "frozen", trains=["adapter"], lr={"adapter": 1e-2})
     before = toy.checkpoint().model.state_dict()
