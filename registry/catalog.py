@@ -148,7 +148,7 @@ TABLES: dict[str, Table] = {
         facts.score_rows,
     ),
     "answers": Table(
-        "one row a trial, benchmark and question: what was asked, replied, and what it was taken for",
+        "one row a model, benchmark and question: what was asked, replied, and what it was taken for",
         {
             "trial": "VARCHAR",
             "benchmark": "VARCHAR",

@@ -205,12 +205,13 @@ def score_rows(found: HomeFacts) -> list[Row]:
 
 
 def answer_files(home: Path) -> Iterator[tuple[Path, Row]]:
-    """Every file of answers beside a score, with that score and its ``trial``."""
-    for folder in finished(home, "trials"):
-        for path in sorted((folder / "scores").glob("*.json")):
-            answers = path.with_suffix(".parquet")
-            if answers.is_file():
-                yield answers, _json(path) | {"trial": folder.name}
+    """Every file of answers beside a score, with that score and its ``trial`` (or other model)."""
+    for stage in ("trials", "models"):
+        for folder in finished(home, stage):
+            for path in sorted((folder / "scores").glob("*.json")):
+                answers = path.with_suffix(".parquet")
+                if answers.is_file():
+                    yield answers, _json(path) | {"trial": folder.name}
 
 
 def decision_rows(found: HomeFacts) -> list[Row]:

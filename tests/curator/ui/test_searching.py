@@ -169,7 +169,8 @@ def test_where_footers_exclude_a_value_nothing_is_read(
     plain = searching._column
 
     def noted(file: Any, name: str, window: Any) -> Any:
-        seen.append(window.start + window.begin)
+        if name == "category":  # a thread may still read other columns for a search that was given up
+            seen.append(window.start + window.begin)
         return plain(file, name, window)
 
     monkeypatch.setattr(searching, "_column", noted)
