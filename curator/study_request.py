@@ -74,11 +74,11 @@ def open_laboratory(home: Home, request: StudyRequest, workers: Workers) -> Labo
         scale = scale.model_copy(update={"pretrain": None})
     rule = _rule(request)
     truth = dict(request.truth)
-    whole = [candidate_from(home, name, truth=truth.get(name)) for name in dict.fromkeys(request.candidates)]
-    candidates = _sized(home, [*whole, *(parse_edit(home, text) for text in request.edits)])
     names = tuple(dict.fromkeys(request.benchmarks)) or GUIDE_BENCHMARKS
     _refuse_held_out(names)
     held_out = _held_out(request.held_out, names)
+    whole = [candidate_from(home, name, truth=truth.get(name)) for name in dict.fromkeys(request.candidates)]
+    candidates = _sized(home, [*whole, *(parse_edit(home, text) for text in request.edits)])
     study = Study(
         name=request.name,
         baseline=request.baseline,

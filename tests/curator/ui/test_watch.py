@@ -62,7 +62,11 @@ def test_an_empty_home_is_said_to_be_one(tmp_path: Path) -> None:
     assert (result.exit_code, "there is no data home" in result.stderr) == (0, True)
 
 
-def test_a_terminal_shows_what_changes_until_it_is_interrupted(home: Home, made: Made) -> None:
+def test_a_terminal_shows_what_changes_until_it_is_interrupted(
+    home: Home, made: Made, request: pytest.FixtureRequest
+) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with it ignored
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     hostile = home.aside / "bad\x1b]0;title\x07-s0.12.3"
     log_of(hostile).parent.mkdir(parents=True)
     log_of(hostile).write_text('{"loss": 1.5, "step": 1}\n')
@@ -82,7 +86,11 @@ def test_a_terminal_shows_what_changes_until_it_is_interrupted(home: Home, made:
         seen = _until(ours, "step 2, loss 0.250", seen)
         assert "5 trials finished" in seen
         child.send_signal(signal.SIGINT)
-        assert child.wait(20) == 0
+        try:
+            assert child.wait(20) == 0
+        finally:
+            child.kill()
+            child.wait()
     os.close(ours)
 
 
