@@ -53,7 +53,11 @@ def pull_table(home: Home, benchmark: str, source: str | None = None) -> TableOf
         if found != published.md5:
             _forget(home, brought)
             what = f"its md5 is {found}, and that of the published {published.name}.tsv is {published.md5}"
-            raise Refusal(source or published.addresses[0], what, "get the file again, or from somewhere else")
+            raise Refusal(
+                f"{source or published.addresses[0]}, {published.name}.tsv",
+                what,
+                "get the file again, or from somewhere else",
+            )
     return TableOfHome(benchmark, target, target.stat().st_size, was_there=False)
 
 

@@ -63,7 +63,7 @@ def seed_option(default: int = 0) -> Callable[[Function], Function]:
     def decorate(function: Function) -> Function:
         return click.option(
             "--seed",
-            type=click.IntRange(min=0),
+            type=click.IntRange(0, 2**63 - 1),
             default=default,
             show_default=True,
             help="Seed of all draws.",

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from curator.laboratory import Bench
     from registry.trial import BenchmarkScore
 
+GIVE_UP = 16
+"""Questions without a reply, before there was any, after which no other is asked."""
+
 Make = Callable[[Sequence["Bench"], str], None]
 """Makes scores of benchmarks under a set of rules."""
 
@@ -150,14 +153,19 @@ class _Questions:
         from curator.chat_api import NoReply
 
         failed: list[str] = []
+        answered, down = len(numbers) < len(self.sheet.questions), False
         for number, outcome in self.api.ask_each((number, self._question(number)) for number in numbers):
             if not isinstance(outcome, NoReply):
+                answered = True
                 yield {number: outcome.strip()}
-            elif self.partial:
+                continue
+            failed.append(f"index {self.sheet.questions[number].index}: {outcome}")
+            if not answered and len(failed) >= GIVE_UP:  # a server that is down says nothing to the others either
+                down = True
+                break
+            if self.partial:
                 yield {number: NO_REPLY}
-            else:
-                failed.append(f"index {self.sheet.questions[number].index}: {outcome}")
-        if failed:
+        if failed and (down or not self.partial):
             what = f"{len(failed)} of {len(numbers)} questions have no reply; {failed[0]}"
             way = "run the same command again (what was answered is kept), or score without them: --partial"
             raise Refusal(self.api.url.split("?")[0], what, way)

@@ -179,6 +179,9 @@ def _train_here(home: Home, plan: TrainPlan, listen: Listener) -> None:
 def write_request(home: Home, plan: TrainPlan, path: Path) -> list[str]:
     """Write a training for torchrun to ``path``; the command that runs it, on each machine."""
     request = train_request(home, plan.name, plan.settings, plan.mix, plan.base_folder, plan.runtime)
+    path = path.resolve()  # the command is for other machines too
+    if not path.parent.is_dir():
+        raise Refusal(str(path.parent), "is no folder", "name a file in a folder that every machine sees")
     write_aside(path, (json.dumps(request.body, sort_keys=True, indent=2) + "\n").encode())
     nodes, processes = plan.runtime.nodes, plan.runtime.processes
     meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "FIRST_MACHINE:29500"] if nodes > 1 else ["--standalone"]

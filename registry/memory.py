@@ -170,4 +170,5 @@ def _kept_by_tower(sizes: Sizes, tokens: int, half: int, recompute: bool) -> flo
 
 def in_gib(memory: Memory) -> dict[str, float]:
     """Part -> GiB, for people."""
-    return {name: round(value / GIB, 2) for name, value in {**vars(memory), "total": memory.total}.items()}
+    parts = {**vars(memory), "libraries": LIBRARIES, "total": memory.total}
+    return {name: round(value / GIB, 2) for name, value in parts.items()}

@@ -35,7 +35,7 @@ class Scale(StrictModel):
     """``demo`` (ships with the package), a folder with a LLaVA checkpoint in transformers' layout, or what to join."""
     pretrain: Stage | None = None
     sft: Stage
-    max_new_tokens: int = 16
+    max_new_tokens: int = 512
     noise: Noise | None = None
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Replying(NamedTuple):
     """How a model is asked for its replies."""
 
-    max_new_tokens: int = 16
-    """Tokens that a reply may have."""
+    max_new_tokens: int = 512
+    """Tokens that a reply may have; by default as many as the published scorer lets LLaVA say."""
     answer_by: AnswerBy = "generation"
     limit: int | None = None
     """Questions that are asked, evenly drawn; None: all."""
@@ -71,6 +71,7 @@ def as_stored(result: Result, table_digest: str, answer_by: AnswerBy = "generati
         answer_by=answer_by,
         table_digest=table_digest,
         score=result.score,
+        headline=result.headline,
         metrics=result.metrics,
         breakdown=result.breakdown,
         items=result.items,

@@ -181,6 +181,8 @@ class BenchmarkScore(BaseModel):
     """Ratio -> item group -> numerator and denominator, of scores whose groups differ in size."""
     clusters: dict[str, str] = Field(default_factory=dict)
     """Item group -> cluster, of groups that share a picture with another: they are resampled together."""
+    headline: str = ""
+    """Name of the published figure among ``metrics``."""
     partial: bool = False
     """True when the score does not cover the whole benchmark."""
     questions: int = 0

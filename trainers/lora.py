@@ -49,7 +49,7 @@ def add_lora(checkpoint: Checkpoint, lora: Lora, seed: int) -> None:
 
 
 def save_lora(checkpoint: Checkpoint, folder: Path, base: str) -> None:
-    """Write the adapters as peft reads them; ``base`` says for people what they belong to."""
+    """Write the adapters as peft reads them; ``base`` is the digest of the trial or base they stand on."""
     from peft import LoraConfig
 
     layers = _layers(checkpoint.model)

@@ -170,7 +170,10 @@ def _read_config(folder: Path) -> LlavaConfig:
     if not isinstance(raw, dict) or raw.get("model_type") != "llava":
         found = raw.get("model_type") if isinstance(raw, dict) else None
         raise Refusal(str(path), f"is no LLaVA model (model_type {found!r})", "give a checkpoint of model_type 'llava'")
-    return LlavaConfig.from_dict(raw)
+    try:
+        return LlavaConfig.from_dict(raw)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Refusal(str(path), f"does not add up ({_first_line(error)})", "check that the copy is whole") from None
 
 
 def _image_tokens(config: LlavaConfig) -> int:

@@ -41,10 +41,11 @@ class PictureSettings(StrictModel):
 
     @classmethod
     def read(cls, folder: Path, size: int) -> PictureSettings:
-        """From ``preprocessor_config.json``, or CLIP's figures where a checkpoint has none."""
+        """From ``preprocessor_config.json``; Refusal where there is none: towers differ in what they were taught."""
         path = folder / PREPROCESSOR
         if not path.is_file():
-            return cls(size=size)
+            way = "copy it from where the checkpoint was published"
+            raise Refusal(str(folder), f"has no {PREPROCESSOR}, which says how its pictures are normalised", way)
         try:
             raw = json.loads(path.read_bytes())
             return cls(size=size, mean=raw.get("image_mean", CLIP_MEAN), std=raw.get("image_std", CLIP_STD))

@@ -39,7 +39,7 @@ class Asked(Request):
     table: str
     """Path of the benchmark's published table."""
     rules: str
-    max_new_tokens: int = Field(default=16, ge=1)
+    max_new_tokens: int = Field(default=512, ge=1)
     answer_by: AnswerBy = "generation"
     limit: int | None = Field(default=None, ge=1)
     """Questions that are asked, evenly drawn; None: all."""

@@ -168,7 +168,7 @@ def _write_trial(
 ) -> None:
     (work / SETTINGS).write_bytes(dump_json({**settings.model_dump(mode="json"), "modules": frozen}))
     if checkpoint.lora is not None:
-        save_lora(checkpoint, work / LORA, settings.base)
+        save_lora(checkpoint, work / LORA, settings.init or settings.base)
         merge_lora(checkpoint)
         weights = None  # those of the plain model that this leaves
     save_checkpoint(checkpoint, work / CHECKPOINT, weights=weights)

@@ -47,7 +47,9 @@ _OF_PREDICTIONS = ("partial", "answers", "export", "judge_replies", "judge", "ju
 @click.option(
     "--partial", is_flag=True, help="Score only the questions that have a prediction; at --api, whatever has a reply."
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Score only so many questions, evenly drawn.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="At most so many questions, evenly drawn, groups whole."
+)
 @click.option("--answers", type=_FILE, metavar="FILE", help="Write what each prediction was taken for (.jsonl).")
 @click.option("--save", type=_FILE, metavar="FILE", help="Keep the score of predictions (.json) for 'curator compare'.")
 @click.option("--html", type=_FILE, metavar="FILE", help="Write a page: figures, categories, what went wrong.")
@@ -58,7 +60,7 @@ _OF_PREDICTIONS = ("partial", "answers", "export", "judge_replies", "judge", "ju
     help="Write the predictions as VLMEvalKit (.xlsx, .tsv) or lmms-eval (.jsonl) does.",
 )
 @click.option(
-    "--max-new-tokens", default=16, show_default=True, type=click.IntRange(1, 4096), help="Of a model's reply."
+    "--max-new-tokens", default=512, show_default=True, type=click.IntRange(1, 4096), help="Of a model's reply."
 )
 @click.option(
     "--answer-by",
@@ -261,7 +263,9 @@ def _print_scores(model: Path, scores: Sequence[BenchmarkScore], as_json: bool) 
     if as_json:
         left_out = {"items", "strata", "ratios", "clusters"}
         shown = [
-            score.model_dump(mode="json", exclude=left_out) | {"interval": interval.told() if interval else None}
+            score.model_dump(mode="json", exclude=left_out)
+            | {"primary": {"name": score.headline, "value": score.metrics.get(score.headline, score.score)}}
+            | {"interval": interval.told() if interval else None}
             for score, interval in zip(scores, intervals, strict=True)
         ]
         print_json({_kind(model): model.name, "scores": shown})

@@ -114,7 +114,8 @@ def command(
     r"""Train one stage of a scale on MIX (a name or folder name in the data home).
 
     A trial that is finished is never trained again; a killed one goes on from its last state, and on the CPU ends with
-    the same bytes. How it is run (device, processes, …) is no part of what it is: results are equal up to rounding.
+    the same bytes. How it is run (device, processes, …) is no part of what it is: results are equal up to rounding,
+    but for what the dropout of low-rank adapters draws with other numbers of processes or rows at once.
 
     \b
     Example:
@@ -157,7 +158,9 @@ def _tell(home: Home, plan: TrainPlan, request: Path | None, as_json: bool) -> N
 
     facts = plan.facts()
     if request is None:
-        facts["gib_per_process"] = memory_plan(plan)
+        needs = memory_plan(plan)
+        told = None if plan.base.folder else "known once the base is here"
+        facts["gib_per_process"] = needs or told or "not computed for low-rank adapters"
     else:
         facts["command"] = " ".join(write_request(home, plan, request))
     freeze = [(module, in_words(entry)) for module, entry in plan.modules.items()]

@@ -166,7 +166,7 @@ def test_a_trial_is_scored_once_by_a_trainer_process(tmp_path: Path, trial: Path
 def test_a_finished_score_needs_no_trainer(tmp_path: Path, trial: Path) -> None:
     table = tmp_path / "home" / "benchmarks" / "mme.tsv"
     version = load_benchmark("mme").VERSION
-    path = score_path(trial, "mme", version, "2024-05", file_digest(table), Replying(16))
+    path = score_path(trial, "mme", version, "2024-05", file_digest(table), Replying())
     path.parent.mkdir()
     score = BenchmarkScore(
         benchmark="mme", version=version, rules="2024-05", table_digest=file_digest(table), score=12.5, items={"a": 1}

@@ -117,6 +117,19 @@ def test_a_question_without_a_reply_stops_the_score_or_counts_as_wrong(home: Hom
     assert [row["hit"] for row in found["rows"].values() if "yellow" in row["prompt"]] == [False, False]
 
 
+def test_a_server_that_never_answers_is_given_up_early(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curator.scored_models.GIVE_UP", 3)
+    path = table(tmp_path / "mme.tsv", pictures=4)
+    with ChatServer(lambda _: Fault(400, {"error": {"message": "out of order"}})) as server:
+        for partial in (False, True):
+            server.requests.clear()
+            with pytest.raises(Refusal, match=r"questions have no reply; index .*out of order"):
+                ask(home, server, path, partial=partial)
+            assert len(server.requests) < 8
+
+
 def test_a_name_is_a_trial_or_a_checkpoint(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "llava").mkdir()

@@ -68,7 +68,8 @@ def test_what_is_no_picture_is_refused_by_name(bad: bytes) -> None:
 
 
 def test_settings_are_read_from_the_checkpoint(tmp_path: Path) -> None:
-    assert PictureSettings.read(tmp_path, 24) == PictureSettings(size=24)
+    with pytest.raises(Refusal, match="how its pictures are normalised"):
+        PictureSettings.read(tmp_path, 24)
     (tmp_path / PREPROCESSOR).write_text(json.dumps({"image_mean": [0.5, 0.5, 0.5], "image_std": [1, 1, 1]}))
     assert PictureSettings.read(tmp_path, 24).mean == (0.5, 0.5, 0.5)
     (tmp_path / PREPROCESSOR).write_text(json.dumps(PictureSettings(size=24).as_preprocessor()))

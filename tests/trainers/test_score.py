@@ -62,7 +62,7 @@ def test_a_trial_is_scored_once(toy: Toy, trial: Path, tmp_path: Path) -> None:
     assert 0 <= found.score <= 100
     assert len(found.items) == 12
     assert events[-1]["step"] == events[-1]["steps"] == 24
-    stored = score_path(trial, "mme", found.version, "2024-05", file_digest(path), Replying(16))
+    stored = score_path(trial, "mme", found.version, "2024-05", file_digest(path), Replying())
     assert BenchmarkScore.model_validate_json(stored.read_bytes()) == found
     assert score_trial(toy.workshop, request(toy, trial, path), ignore) == (found, True)
 
@@ -70,7 +70,7 @@ def test_a_trial_is_scored_once(toy: Toy, trial: Path, tmp_path: Path) -> None:
 def test_replies_are_kept_with_what_they_were_taken_for(toy: Toy, trial: Path, tmp_path: Path) -> None:
     path = table(tmp_path / "mme.tsv", pictures=5)
     found, _ = score_trial(toy.workshop, request(toy, trial, path), ignore)
-    stored = score_path(trial, "mme", found.version, "2024-05", file_digest(path), Replying(16))
+    stored = score_path(trial, "mme", found.version, "2024-05", file_digest(path), Replying())
     rows = pq.read_table(stored.with_suffix(".parquet")).to_pylist()
     assert [row["index"] for row in rows] == [str(number) for number in range(10)]
     assert {row["extracted"] for row in rows} <= {"Yes", "No", "Unknown"}
@@ -86,7 +86,7 @@ def test_replies_are_kept_with_what_they_were_taken_for(toy: Toy, trial: Path, t
 def test_equal_trials_have_equal_scores_in_any_process(toy: Toy, trial: Path, tmp_path: Path) -> None:
     path = table(tmp_path / "mme.tsv", pictures=7)
     found, _ = score_trial(toy.workshop, request(toy, trial, path), ignore)
-    stored = score_path(trial, "mme", found.version, "2024-05", file_digest(path), Replying(16))
+    stored = score_path(trial, "mme", found.version, "2024-05", file_digest(path), Replying())
     first = stored.read_bytes(), stored.with_suffix(".parquet").read_bytes()
     stored.unlink()
     score_trial(Workshop(), request(toy, trial, path), ignore)
