@@ -81,7 +81,8 @@ def scoring_of(
         notes.append(f"partial: {len(answered)} of {len(drawn)} questions have a prediction")
     ignored = len(said.keys() - {str(question.index) for question in asked})
     if ignored:
-        notes.append(f"{ignored} predictions are for no row of the table and were ignored")
+        told = "are for no row of the table, or for one without a picture (dropped, as published), and were ignored"
+        notes.append(f"{ignored} predictions {told}")
     partly = result.partial or len(answered) < len(asked)
     result = dataclasses.replace(result, partial=partly, notes=notes, clusters=picture_clusters(scored))
     return Scoring(result, scored, replies, table, judged)

@@ -49,6 +49,8 @@ class Shown:
     reply: str
     taken_for: str
     picture: Picture | None
+    unreadable: bool
+    """Whether it has a picture that cannot be read."""
 
 
 def gather(answers: Path | BinaryIO) -> Wrong:
@@ -95,15 +97,16 @@ def with_pictures(benchmark: str, table: Path, wrong: Wrong) -> tuple[list[Shown
     """The chosen answers with the pictures of the benchmark's table, made small."""
     wanted = {row["index"] for row in (*wrong.shown, *wrong.shown_unread)}
     pictures: dict[str, Picture | None] = {}
+    """Of questions that have one; None where it cannot be read."""
     if wanted:
         for question in load_benchmark(benchmark).questions(table):
-            if str(question.index) in wanted:
+            if str(question.index) in wanted and question.image_key:
                 pictures[str(question.index)] = _picture(question)
     return [_shown(row, pictures) for row in wrong.shown], [_shown(row, pictures) for row in wrong.shown_unread]
 
 
 def _picture(question: Question) -> Picture | None:
-    """None for a question without one, and for one that cannot be shown: the text still tells."""
+    """None where it cannot be shown: the text still tells."""
     try:
         return embed(base64.b64decode(question.image_base64 or "", validate=False))
     except (Refusal, binascii.Error, ValueError):
@@ -120,6 +123,7 @@ def _shown(row: Mapping[str, Any], pictures: Mapping[str, Picture | None]) -> Sh
         reply=texts["reply"],
         taken_for=texts["extracted"],
         picture=pictures.get(row["index"]),
+        unreadable=row["index"] in pictures and pictures[row["index"]] is None,
     )
 
 

@@ -172,6 +172,7 @@ def test_pictures_are_small_copies_and_a_damaged_one_leaves_the_text(tmp_path: P
     page = Page(html)
     pictures = [attributes for tag, attributes in page.tags if tag == "img"]
     assert len(pictures) == 2
+    assert page.text.count("its picture cannot be read") == 2
     assert any("1600 by 900" in (attributes["alt"] or "") for attributes in pictures)
     assert len(html) < 120_000 < len(buffer.getvalue())
     assert page.text.count("What colour is number") == 4
@@ -218,7 +219,7 @@ def test_a_trial_has_a_page_of_what_it_was_scored_on(tmp_path: Path) -> None:
     table.parent.mkdir()
     table.write_bytes((ARTEFACTS / "mme.tsv").read_bytes())
     one = artefact_scored("mme")
-    path = score_path(trial, "mme", one.score.version, "2024-05", file_digest(table), Replying(16))
+    path = score_path(trial, "mme", one.score.version, "2024-05", file_digest(table), Replying())
     path.write_bytes(dump_json(one.score.model_dump(mode="json")))
     assert isinstance(one.answers, io.BytesIO)
     answers_path(path).write_bytes(one.answers.getvalue())

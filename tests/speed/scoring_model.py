@@ -102,7 +102,7 @@ def serve_ours(folder: Path, table: Path) -> None:
         before = time.process_time()
         score, _ = score_model(workshop, request, lambda _: None)
         cpu = time.process_time() - before
-        stored = score_path(model, "mmbench_dev_en", score.version, "2024-05", score.table_digest, Replying(16))
+        stored = score_path(model, "mmbench_dev_en", score.version, "2024-05", score.table_digest, Replying())
         rows = pq.read_table(stored.with_suffix(".parquet"), columns=["index", "reply"]).to_pylist()
         out.write(json.dumps({"cpu": cpu, "replies": {row["index"]: row["reply"] for row in rows}}) + "\n")
         out.flush()
