@@ -25,6 +25,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PEERS = Path(__file__).with_name("scoring_peers.py")
+TOKENS = 16
+"""Of a reply; as in the script of the peers."""
 LIMITS = {
     ("circular", "lmms-eval"): 2.6,
     ("circular", "vlmevalkit"): 4.6,
@@ -96,13 +98,14 @@ def serve_ours(folder: Path, table: Path) -> None:
             benchmark="mmbench_dev_en",
             table=str(table),
             rules="2024-05",
+            max_new_tokens=TOKENS,
         )
         workshop = Workshop()
         workshop.checkpoint(folder / "model")
         before = time.process_time()
         score, _ = score_model(workshop, request, lambda _: None)
         cpu = time.process_time() - before
-        stored = score_path(model, "mmbench_dev_en", score.version, "2024-05", score.table_digest, Replying())
+        stored = score_path(model, "mmbench_dev_en", score.version, "2024-05", score.table_digest, Replying(TOKENS))
         rows = pq.read_table(stored.with_suffix(".parquet"), columns=["index", "reply"]).to_pylist()
         out.write(json.dumps({"cpu": cpu, "replies": {row["index"]: row["reply"] for row in rows}}) + "\n")
         out.flush()
