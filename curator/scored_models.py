@@ -7,15 +7,16 @@ that it is asked in; a model behind an address is known by address and name, whi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curator.laboratory import missing_scores, read_score, score_file
 from curator.models import find_model
-from curator.output import note
-from curator.trials import Event, Request, Workers, model_score_request, score_request
+from curator.output import note, progress
+from curator.trials import Event, Listener, Request, Workers, model_score_request, score_request
 from registry.benchmark import load_benchmark
 from registry.checkpoint import CHECKPOINT, DEMO
 from registry.errors import Refusal
@@ -105,15 +106,15 @@ def behind_address(home: Home, url: str, name: str, concurrency: int, *, partial
 
     def make(benches: Sequence[Bench], rules: str) -> None:
         _write_record(home, folder, record)
-        with ChatApi(url, name, concurrency=concurrency) as api:
+        with _told(len(benches)) as listen, ChatApi(url, name, concurrency=concurrency) as api:
             for bench in benches:
-                _tell_start({"event": "started", "label": f"{name} · {bench.name}"})
+                listen({"event": "started", "label": f"{name} · {bench.name}"})
                 benchmark = load_benchmark(bench.name)
                 sheet = read_sheet(benchmark, bench.table, bench.replying.limit)
                 questions = _Questions(api, sheet, bench.replying.max_new_tokens, partial)
                 marking = Marking(benchmark, rules, bench.table_digest, bench.replying.answer_by, bench.replying.limit)
                 path = score_file(folder, bench, rules)
-                make_score(path, sheet, sheet.asked, questions.ask, marking, _tell_start)
+                make_score(path, sheet, sheet.asked, questions.ask, marking, listen)
 
     return ScoredModel(folder, make)
 
@@ -130,13 +131,27 @@ def _write_record(home: Home, folder: Path, record: Record) -> None:
 
 
 def _by_trainer(requests: Sequence[Request]) -> None:
-    with Workers(count=1) as workers:
-        workers.run([requests], _tell_start)
+    with _told(len(requests)) as listen, Workers(count=1) as workers:
+        workers.run([requests], listen)
 
 
-def _tell_start(event: Event) -> None:
-    if event["event"] == "started":
-        note(f"scoring {event['label']}")
+@contextlib.contextmanager
+def _told(benchmarks: int) -> Iterator[Listener]:
+    """Says which benchmark is begun, and shows how far they are, a thousand steps each."""
+    with progress("scoring", 1000 * benchmarks) as advance:
+        begun = done = 0
+
+        def listen(event: Event) -> None:
+            nonlocal begun, done
+            if event["event"] == "started":
+                note(f"scoring {event['label']}")
+                begun += 1
+            elif event["event"] == "progress":
+                now = 1000 * (begun - 1) + 1000 * int(event["step"]) // max(int(event["steps"]), 1)
+                advance(max(now - done, 0))
+                done = max(now, done)
+
+        yield listen
 
 
 @dataclass
@@ -154,9 +169,11 @@ class _Questions:
 
         failed: list[str] = []
         answered, down = len(numbers) < len(self.sheet.questions), False
+        empty = 0
         for number, outcome in self.api.ask_each((number, self._question(number)) for number in numbers):
             if not isinstance(outcome, NoReply):
                 answered = True
+                empty += not outcome.strip()
                 yield {number: outcome.strip()}
                 continue
             failed.append(f"index {self.sheet.questions[number].index}: {outcome}")
@@ -165,6 +182,8 @@ class _Questions:
                 break
             if self.partial:
                 yield {number: NO_REPLY}
+        if empty:
+            note(f"{empty} replies came back empty: the server cut them off, or would not answer")
         if failed and (down or not self.partial):
             what = f"{len(failed)} of {len(numbers)} questions have no reply; {failed[0]}"
             way = "run the same command again (what was answered is kept), or score without them: --partial"

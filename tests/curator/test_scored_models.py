@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import shutil
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +130,27 @@ def test_a_server_that_never_answers_is_given_up_early(
             with pytest.raises(Refusal, match=r"questions have no reply; index .*out of order"):
                 ask(home, server, path, partial=partial)
             assert len(server.requests) < 8
+
+
+def test_empty_replies_are_told_of(home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ChatServer(lambda request: "" if "red" in request["messages"][0]["content"][-1]["text"] else "No.") as server:
+        ask(home, server, table(tmp_path / "mme.tsv", pictures=3))
+    assert "replies came back empty" in capsys.readouterr().err
+
+
+def test_how_far_the_questions_are_is_shown(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+
+    @contextlib.contextmanager
+    def bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
+        assert (description, total) == ("scoring", 1000)
+        yield steps.append
+
+    monkeypatch.setattr("curator.scored_models.progress", bar)
+    with ChatServer(say) as server:
+        ask(home, server, table(tmp_path / "mme.tsv", pictures=4))
+    assert sum(steps) == 1000
+    assert len(steps) > 2
 
 
 def test_a_name_is_a_trial_or_a_checkpoint(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
